@@ -1,0 +1,1 @@
+"""Lab files, devices, stations, and the RunEngine host."""

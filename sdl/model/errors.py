@@ -1,0 +1,83 @@
+"""The exceptions of sdl. Every one that reaches an operator derives from `SdlError` and reads as advice.
+
+Two of them carry the design's central distinction: a `Fault` is the equipment failing (retry, say so, teach the
+planner nothing); `Infeasible` is the chemistry or physics failing (the planner learns from it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "Exhausted",
+    "Fault",
+    "FileFault",
+    "Infeasible",
+    "InputError",
+    "MissingExtra",
+    "SdlError",
+    "UnsafeState",
+]
+
+
+class SdlError(Exception):
+    """Base of every error that sdl raises on purpose."""
+
+
+@dataclass(frozen=True)
+class FileFault:
+    """One thing that is wrong in a file a person wrote."""
+
+    message: str
+    """What is wrong and what to do about it."""
+    file: str = ""
+    """The file as the user named it; empty when the fault is in a command-line value."""
+    line: int | None = None
+    """1-based line in the file."""
+    path: str = ""
+    """Dotted path of the key, such as `problem.parameters.temperature.high`."""
+
+    def __str__(self) -> str:
+        where = self.file + (f":{self.line}" if self.line is not None else "")
+        return ": ".join(part for part in (where, self.path, self.message) if part)
+
+
+class InputError(SdlError):
+    """Something a person gave (a file, a flag, a name) cannot be used. Carries every fault found, not the first."""
+
+    def __init__(self, faults: Sequence[FileFault] | str) -> None:
+        self.faults: tuple[FileFault, ...] = (
+            (FileFault(faults),) if isinstance(faults, str) else tuple(faults)
+        )
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class MissingExtra(SdlError):
+    """A feature needs packages of an extra that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the extra {extra!r}. Install it with: pip install 'self-driving-lab[{extra}]'"
+        )
+
+
+class Fault(SdlError):
+    """The equipment failed: no answer, a refusal, an alarm, a value that stays out of reach."""
+
+    def __init__(self, device: str, message: str) -> None:
+        self.device = device
+        """Name of the device that failed, as in the lab file."""
+        super().__init__(f"{device}: {message}" if device else message)
+
+
+class UnsafeState(Fault):
+    """A device did not confirm its safe state. Somebody has to go and look."""
+
+
+class Infeasible(SdlError):
+    """The trial cannot give a material: the chemistry or physics failed, the equipment did not."""
+
+
+class Exhausted(SdlError):
+    """A planner has nothing left to propose: every candidate of the space was tried."""
