@@ -1,1 +1,15 @@
-"""TODO"""
+"""The command `sdl`: Typer for the arguments, Rich for people, JSON lines for scripts."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command; exit with 0, 2 (bad input), 3 (paused) or 4 (aborted to the safe state)."""
+    from sdl.cli._app import app
+    from sdl.cli._errors import guarded
+
+    sys.exit(guarded(app))

@@ -36,7 +36,9 @@ class Creator(Record):
             total = (total + int(digit)) * 2
         check = (12 - total % 11) % 11
         if compact[15].upper() != ("X" if check == 10 else str(check)):
-            raise ValueError(f"{orcid!r} is not a valid ORCID iD: its check digit does not fit; look for a typing slip")
+            raise ValueError(
+                f"{orcid!r} is not a valid ORCID iD: its check digit does not fit; look for a typing slip"
+            )
         return digits.upper()
 
 
@@ -121,6 +123,7 @@ class CampaignSpec(Record):
         unknown = sorted(set(self.stop.reach) - objectives)
         if unknown:
             raise ValueError(
-                f"stop.reach names {', '.join(unknown)}, which is no objective; objectives: {', '.join(sorted(objectives))}"
+                f"stop.reach names {', '.join(unknown)}, which is no objective; "
+                f"objectives: {', '.join(sorted(objectives))}"
             )
         return self

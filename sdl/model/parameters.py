@@ -29,9 +29,13 @@ class RealParameter(Record):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.low < self.high:
-            raise ValueError(f"{self.name}: low {self.low:g} {self.unit} must be below high {self.high:g} {self.unit}")
+            raise ValueError(
+                f"{self.name}: low {self.low:g} {self.unit} must be below high {self.high:g} {self.unit}"
+            )
         if self.log and self.low <= 0:
-            raise ValueError(f"{self.name}: a logarithmic parameter needs low > 0, got {self.low:g} {self.unit}")
+            raise ValueError(
+                f"{self.name}: a logarithmic parameter needs low > 0, got {self.low:g} {self.unit}"
+            )
         return self
 
     def check(self, value: Any) -> float:
@@ -77,7 +81,9 @@ class IntegerParameter(Record):
         if not whole:
             raise ValueError(f"{self.name}: {value!r} is not a whole number")
         if not self.low <= value <= self.high:
-            raise ValueError(f"{self.name}: {value} {self.unit} is outside the limits {self.low} … {self.high}")
+            raise ValueError(
+                f"{self.name}: {value} {self.unit} is outside the limits {self.low} … {self.high}"
+            )
         return int(value)
 
 
@@ -109,4 +115,3 @@ class CategoricalParameter(Record):
 
 
 Parameter = Annotated[RealParameter | IntegerParameter | CategoricalParameter, Field(discriminator="kind")]
-

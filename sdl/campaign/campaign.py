@@ -1,0 +1,211 @@
+"""The public face of a campaign, for scripts and notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sdl.campaign._ids import new_campaign_id
+from sdl.campaign.amendment import amendments
+from sdl.campaign.control import Control
+from sdl.campaign.coordinator import OnEvent
+from sdl.campaign.files import LoadedCampaign, load_campaign
+from sdl.campaign.rules import ended
+from sdl.campaign.session import run_session
+from sdl.journal import Entry, Store
+from sdl.journal.state import CampaignState, TrialState, best_trial
+from sdl.lab.spec import OnInterrupt
+from sdl.model import InputError, TrialStatus
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["Campaign"]
+
+
+class Campaign:
+    """A campaign in a store: what it is, where it stands, and the verbs to run it.
+
+    `Campaign.from_yaml("campaign.yaml").run()` begins the campaign, or goes on with the one of that name in the store.
+    """
+
+    def __init__(self, store: str | Path, campaign_id: str, loaded: LoadedCampaign | None = None) -> None:
+        self._path = Path(store)
+        self._loaded = loaded
+        self.id = campaign_id
+        """Identifier in the store; empty before the first run."""
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        store: str | Path = "sdl.db",
+        settings: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        trials: int | None = None,
+    ) -> Self:
+        """Read a campaign file and its lab file; nothing runs yet.
+
+        Args:
+            path: the campaign file.
+            store: the file that keeps the journal; made when missing.
+            settings: dotted field of the campaign, or input of the lab → value; replaces what the file says.
+            seed: replaces the file's seed.
+            trials: replaces the budget of trials.
+
+        Raises:
+            InputError: every fault of the files and settings, with lines.
+        """
+        loaded = load_campaign(path, settings, seed=seed, trials=trials)
+        return cls(store, _existing(store, loaded.spec.name), loaded)
+
+    @classmethod
+    def open(cls, name: str, *, store: str | Path = "sdl.db") -> Self:
+        """A campaign of a store, to look at. `name` is its name, id, or a unique prefix of either.
+
+        Raises:
+            InputError: no store, no such campaign, or several.
+        """
+        with Store.open(store, create=False) as opened:
+            return cls(store, opened.resolve(name))
+
+    def run(
+        self,
+        *,
+        on_event: OnEvent | None = None,
+        control: Control | None = None,
+        interrupted: OnInterrupt | None = None,
+    ) -> Self:
+        """Run until the campaign ends by its own rule, pauses, or aborts; returns itself.
+
+        Works in a script and in a notebook: the loop has a thread and an event loop of its own. Ctrl-C once finishes
+        the step under way and pauses; twice aborts to the safe state.
+
+        Args:
+            on_event: called with each entry but documents and the state after it, in the campaign's thread. When it
+                raises, the campaign pauses.
+            control: to pause or abort from elsewhere.
+            interrupted: what to do with interrupted steps whose procedure says `ask`.
+
+        Raises:
+            InputError: the campaign was only opened, not loaded; or its files do not fit the record.
+            LeaseHeld: another process runs it.
+            JournalError: the record cannot be written; the stations are in their safe states.
+        """
+        if self._loaded is None:
+            raise InputError("a campaign that was opened by name can be looked at; load its file to run it")
+        control = control or Control()
+        with Store.open(self._path) as store:
+            if not self.id:
+                self.id = new_campaign_id()
+                store.create(self.id, self._loaded.spec.name)
+            if not self._has_ended(store):
+                loaded, listener = self._loaded, _guarded(on_event, control)
+                _in_thread(
+                    lambda: asyncio.run(run_session(loaded, store, self.id, control, listener, interrupted)),
+                    control,
+                )
+        return self
+
+    def _has_ended(self, store: Store) -> bool:
+        """Whether the campaign has ended and its file asks for nothing more."""
+        assert self._loaded is not None
+        state = store.state(self.id)
+        if state.spec is None or state.status != "ended" or state.count(*_PENDING):
+            return False
+        changed = amendments(state, self._loaded)
+        return not changed or ended(state, self._loaded.spec, state.lab_seconds) is not None
+
+    @property
+    def state(self) -> CampaignState:
+        """The campaign as its journal tells it at this moment."""
+        if not self.id:
+            spec = self._loaded.spec if self._loaded else None
+            return CampaignState(id="", name=spec.name if spec else "", spec=spec)
+        with Store.open(self._path, create=False) as store:
+            return store.state(self.id)
+
+    @property
+    def best(self) -> TrialState | None:
+        """The observed trial that is best by the first objective."""
+        return best_trial(self.state)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a trial: number, status, parameters, outcomes and their standard errors. Needs the extra `fair`."""
+        from importlib import import_module
+
+        # The table belongs to the exporters, a layer above: found by name, so that a light install runs without it.
+        frame: pandas.DataFrame = import_module("sdl.fair").trials_frame(self.state)
+        return frame
+
+    def __repr__(self) -> str:
+        state = self.state
+        observed = state.count(TrialStatus.OBSERVED)
+        lines = [
+            f"Campaign {state.name!r} ({state.status}): {len(state.trials)} trials, {observed} observed",
+            f"  store {self._path}, id {self.id or 'none yet'}",
+        ]
+        best = best_trial(state)
+        if best is not None:
+            outcomes = ", ".join(f"{name} {_shown(outcome)}" for name, outcome in best.outcomes.items())
+            lines.append(f"  best: trial {best.number}, {outcomes}")
+        return "\n".join(lines)
+
+
+_PENDING = (TrialStatus.PROPOSED, TrialStatus.APPROVED, TrialStatus.RUNNING)
+
+
+def _shown(outcome: Any) -> str:
+    unit = "" if outcome.unit == "1" else f" {outcome.unit}"
+    sem = "" if outcome.sem is None else f" ± {outcome.sem:.2g}"
+    return f"{outcome.value:.4g}{sem}{unit}"
+
+
+def _guarded(listener: OnEvent | None, control: Control) -> OnEvent:
+    """A listener that cannot harm the campaign: the first time it raises, the campaign pauses and it is dropped."""
+    current = listener
+
+    def guarded(entry: Entry, state: CampaignState) -> None:
+        nonlocal current
+        if current is None:
+            return
+        try:
+            current(entry, state)
+        except Exception as error:  # whatever it is, the lab comes first
+            current = None
+            control.pause(f"whoever follows the campaign failed ({type(error).__name__}: {error})")
+
+    return guarded
+
+
+def _existing(store: str | Path, name: str) -> str:
+    """Id of the newest campaign of a name in a store; empty when there is none."""
+    if not Path(store).exists():
+        return ""
+    with Store.open(store) as opened:
+        return next((c.id for c in reversed(opened.campaigns()) if c.name == name), "")
+
+
+def _in_thread(work: Callable[[], Any], control: Control) -> None:
+    """Run `work` in a thread; meanwhile Ctrl-C pauses, and again aborts. Raises what `work` raises."""
+    failure: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=call, name="sdl-campaign")
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join(0.2)
+        except KeyboardInterrupt:
+            (control.abort if control.pausing else control.pause)("Ctrl-C")
+    if failure:
+        raise failure[0]

@@ -1,0 +1,56 @@
+"""What a person asks of a running campaign: finish the step and pause, or abort to the safe state."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+__all__ = ["Control"]
+
+
+class Control:
+    """Requests from any thread, or from a signal handler, to the coordinator's event loop."""
+
+    def __init__(self, on_request: Callable[[str], None] | None = None) -> None:
+        """Args:
+        on_request: called with a line for people at each request, in the thread that makes it.
+        """
+        self._on_request = on_request
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: asyncio.Event | None = None
+        self.pausing = ""
+        """Why the campaign should pause at the end of the step; empty while it should not."""
+        self.aborting = ""
+        """Why the campaign should abort at once; empty while it should not."""
+
+    def attach(self) -> asyncio.Event:
+        """Bind to the running loop; the event is set at each request."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._wake = asyncio.Event()
+            if self.pausing or self.aborting:
+                self._wake.set()
+            return self._wake
+
+    def pause(self, reason: str = "asked to pause") -> None:
+        """Finish the step under way, then pause."""
+        self.pausing = self.pausing or reason
+        self._say(f"{reason}: finishing the step, then pausing; once more aborts to the safe state")
+        self._notify()
+
+    def abort(self, reason: str = "asked to abort") -> None:
+        """Stop now and drive the devices to their safe states."""
+        self.aborting = self.aborting or reason
+        self._say(f"{reason}: aborting to the safe state")
+        self._notify()
+
+    def _say(self, text: str) -> None:
+        if self._on_request is not None:
+            self._on_request(text)
+
+    def _notify(self) -> None:
+        with self._lock:
+            if self._loop is not None and self._wake is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._wake.set)

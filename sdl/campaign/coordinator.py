@@ -1,0 +1,247 @@
+"""The loop: ask the planner, approve, execute, analyse, tell; every arrow is an entry in the journal.
+
+The coordinator is asyncio. It keeps no state of its own beside the fold over the journal: what it knows after a
+restart is what it knew before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sdl.campaign.control import Control
+from sdl.campaign.files import LoadedCampaign
+from sdl.campaign.planning import PlannerFailure, PlannerHost
+from sdl.campaign.rules import Ending, ended
+from sdl.campaign.seeds import derive_seed
+from sdl.campaign.trial import PauseNeeded, TrialRunner
+from sdl.journal import Entry, Store, Writer, kinds
+from sdl.journal.state import CampaignState, fold
+from sdl.lab.spec import OnInterrupt
+from sdl.lab.station import Station
+from sdl.model import Exhausted, SdlError, TrialStatus
+from sdl.protocols import Clock
+
+__all__ = ["Coordinator", "OnEvent"]
+
+OnEvent = Callable[[Entry, CampaignState], None]
+"""Called after each entry that the coordinator writes, in the coordinator's thread."""
+
+
+class Coordinator:
+    """Runs one campaign on open stations until it ends, pauses or aborts."""
+
+    def __init__(
+        self,
+        loaded: LoadedCampaign,
+        store: Store,
+        writer: Writer,
+        state: CampaignState,
+        stations: Mapping[str, Station],
+        planner: PlannerHost,
+        clock: Clock,
+        control: Control,
+        on_event: OnEvent,
+        answer: OnInterrupt | None = None,
+    ) -> None:
+        self.spec = loaded.spec
+        self.procedure = loaded.procedure
+        self.store = store
+        self.writer = writer
+        self.state = state
+        self.stations = stations
+        self.control = control
+        self._planner = planner
+        self._clock = clock
+        self._on_event = on_event
+        self._order = asyncio.Lock()
+        self._lab_seconds_before = state.lab_seconds
+        self._opened_at = clock.now()
+        self._pause_reason: PauseNeeded | None = None
+        self._exhausted = ""
+        self._faults_in_a_row = 0
+        self._trials = TrialRunner(self, answer)
+
+    @property
+    def lab_seconds(self) -> float:
+        """Lab time that the campaign has used up, all sessions together."""
+        return self._lab_seconds_before + self._clock.now() - self._opened_at
+
+    def final_state(self) -> CampaignState:
+        """The state with the lab time of this session added up."""
+        return replace(self.state, lab_seconds=self.lab_seconds)
+
+    async def record(self, kind: str, body: Mapping[str, Any]) -> Entry:
+        """Write an entry durably, fold it, and say so."""
+        async with (
+            self._order
+        ):  # two trials must not fold their entries in another order than the journal has them
+            entry = await self.writer.aappend(kind, body)
+            self.state = fold(self.state, entry)
+        self._on_event(entry, self.state)
+        return entry
+
+    async def run(self) -> None:
+        """Go round the loop until the campaign ends by its own rule, pauses, or aborts; the last entry says which."""
+        wake = self.control.attach()
+        waiting = asyncio.ensure_future(wake.wait())
+        asking: asyncio.Task[int | None] | None = None
+        running = {self._begin(number) for number in self._pending()}
+        try:
+            while True:
+                if asking is None and self._wants_more(len(running)):
+                    asking = asyncio.ensure_future(self._ask())
+                work: set[asyncio.Task[Any]] = {*running, *([asking] if asking else [])}
+                if not work:
+                    break
+                await asyncio.wait({*work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                if wake.is_set():
+                    wake.clear()
+                    waiting = asyncio.ensure_future(wake.wait())
+                if self.control.aborting:
+                    await self._abort_stations(running, asking)
+                    break
+                if asking is not None and asking.done():
+                    number = asking.result()
+                    asking = None
+                    if number is not None:
+                        running.add(self._begin(number))
+                elif self.control.pausing and asking is not None:
+                    await _cancelled(asking)
+                    asking = None
+                running = self._settle(running)
+        finally:
+            for task in (waiting, asking, *running):
+                if task is not None:
+                    await _cancelled(task)
+        await self._conclude()
+
+    def _pending(self) -> list[int]:
+        return [t.number for t in self.state.trials.values() if t.status.pending]
+
+    def _begin(self, number: int) -> asyncio.Task[None]:
+        return asyncio.ensure_future(self._trials.run(number))
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further step should begin."""
+        return bool(self.control.pausing or self.control.aborting or self._pause_reason)
+
+    def _ending(self) -> Ending | None:
+        if self._exhausted:
+            return Ending("exhausted", self._exhausted)
+        return ended(self.state, self.spec, self.lab_seconds)
+
+    def _wants_more(self, running: int) -> bool:
+        return not self.stopping and running < self.spec.in_flight and self._ending() is None
+
+    async def _ask(self) -> int | None:
+        """Ask for one proposal and record it; returns its trial number, or None when there is none."""
+        number = len(self.state.trials) + 1
+        seed = derive_seed(self.spec.seed, "propose", number)
+        known = self.state.seq
+        try:
+            proposals = await self._planner.propose(self.state.known_trials(), 1, seed)
+        except Exhausted as error:
+            self._exhausted = str(error)
+            return None
+        except PlannerFailure as error:
+            await self.record(
+                kinds.PLANNER_FAULT, {"planner": self._planner.identity["name"], "message": str(error)}
+            )
+            self.need_pause(
+                str(error), "mend the planner or choose another with --set planner=NAME, then run again"
+            )
+            return None
+        if not proposals:
+            self._exhausted = "the planner has nothing left to propose"
+            return None
+        await self.record(
+            kinds.TRIAL_PROPOSED,
+            {
+                "trial": number,
+                "parameters": proposals[0].parameters,
+                "reason": proposals[0].reason.model_dump(mode="json"),
+                "planner": self._planner.identity,
+                "seed": seed,
+                "known_seq": known,
+            },
+        )
+        return number
+
+    def _settle(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+        """Take the results of finished trials; returns those still under way."""
+        for task in [t for t in running if t.done()]:
+            running.discard(task)
+            try:
+                task.result()
+            except PauseNeeded as needed:
+                self._pause_reason = self._pause_reason or needed
+        return running
+
+    def trial_ended(self, status: TrialStatus) -> None:
+        """Count trials that the equipment failed, and pause after too many in a row."""
+        self._faults_in_a_row = self._faults_in_a_row + 1 if status is TrialStatus.FAILED else 0
+        if self._faults_in_a_row >= self.spec.max_consecutive_faults:
+            self.need_pause(
+                f"{self._faults_in_a_row} trials in a row failed through the equipment",
+                "look at the equipment (sdl show says what failed), then run the campaign again",
+            )
+
+    def need_pause(self, message: str, advice: str) -> None:
+        """Let no further step begin, and pause with a message and advice."""
+        self._pause_reason = self._pause_reason or PauseNeeded(message, advice)
+
+    async def _abort_stations(
+        self, running: set[asyncio.Task[None]], asking: asyncio.Task[int | None] | None
+    ) -> None:
+        if asking is not None:
+            await _cancelled(asking)
+        await asyncio.gather(*(s.abort(self.control.aborting) for s in self.stations.values()))
+        await asyncio.gather(*running, return_exceptions=True)
+        running.clear()
+
+    async def make_safe(self, cause: str, stations: list[Station] | None = None) -> list[str]:
+        """Drive stations to their safe states and record it; returns complaints of devices that did not confirm."""
+        complaints = []
+        for station in stations if stations is not None else list(self.stations.values()):
+            result = await station.make_safe()
+            await self.record(
+                kinds.STATION_SAFE, {"station": station.name, "devices": result, "cause": cause}
+            )
+            complaints += [f"{name}: {said}" for name, said in result.items() if said != "safe"]
+        return complaints
+
+    async def _conclude(self) -> None:
+        """Write how it stopped. Whatever the way, the stations are left safe."""
+        ending = None if self.control.aborting or self._pending() else self._ending()
+        cause = "aborted" if self.control.aborting else "ended" if ending else "paused"
+        complaints = await self.make_safe(cause)
+        if complaints:
+            self.need_pause(
+                f"not in a safe state: {'; '.join(complaints)}",
+                "go to the instrument and make it safe by hand, then run the campaign again",
+            )
+        if self.control.aborting:
+            message = "; ".join([self.control.aborting, *(str(self._pause_reason) for _ in complaints[:1])])
+            await self.record(kinds.CAMPAIGN_ABORTED, {"message": message})
+        elif self._pause_reason is not None:
+            reason = self._pause_reason
+            await self.record(kinds.CAMPAIGN_PAUSED, {"message": reason.message, "advice": reason.advice})
+        elif ending is not None:
+            await self.record(kinds.CAMPAIGN_ENDED, {"rule": ending.rule, "message": ending.message})
+        else:
+            message = self.control.pausing or "stopped"
+            advice = "run the same command again to go on"
+            await self.record(kinds.CAMPAIGN_PAUSED, {"message": message, "advice": advice})
+
+
+async def _cancelled(task: asyncio.Task[Any] | asyncio.Future[Any]) -> None:
+    """Cancel a task and wait for its end; what it raised is not lost unless it is the cancellation."""
+    if not task.done():
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, SdlError):
+        await task

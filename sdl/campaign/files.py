@@ -1,0 +1,123 @@
+"""Load a campaign file together with its lab: one checked whole, or every fault of both files at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sdl import plugins
+from sdl.lab.labfile import Lab, load_lab
+from sdl.lab.procedure import Procedure
+from sdl.lab.yamlfile import YamlFile, faults_of, read_yaml
+from sdl.model import CampaignSpec, FileFault, InputError, Pool, Problem
+
+__all__ = ["LoadedCampaign", "load_campaign"]
+
+
+@dataclass(frozen=True)
+class LoadedCampaign:
+    """A campaign ready to run."""
+
+    spec: CampaignSpec
+    """Its problem holds the pool, when there is one."""
+    lab: Lab
+    procedure: Procedure
+
+    def created_body(self) -> dict[str, Any]:
+        """Body of the entry that creates the campaign."""
+        return {
+            "spec": self.spec.model_dump(mode="json"),
+            "lab": self.lab.as_json(),
+            "inputs": {name: item.as_json() for name, item in self.lab.inputs.items()},
+            "procedure": {"name": self.procedure.name, **self.procedure.raw},
+        }
+
+
+def load_campaign(
+    path: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    seed: int | None = None,
+    trials: int | None = None,
+) -> LoadedCampaign:
+    """Read a campaign file and its lab file, apply settings, and check everything.
+
+    Args:
+        path: the campaign file.
+        settings: dotted field or lab input → value; replaces what the file says.
+        seed: replaces the file's seed.
+        trials: replaces the budget of trials.
+
+    Raises:
+        InputError: every fault of the files and settings.
+    """
+    from sdl.campaign.settings import apply_settings
+
+    file = read_yaml(path)
+    lab_file = _lab_file(file, settings or {})
+    given: dict[str, Any] = dict(settings or {})
+    if seed is not None:
+        given["seed"] = seed
+    if trials is not None:
+        given["budget.trials"] = trials
+    declared = read_yaml(lab_file).data.get("inputs") if lab_file.is_file() else None
+    declared = declared if isinstance(declared, dict) else {}
+    data = apply_settings(file.data, given, list(declared))
+    spec = _validated(YamlFile(file.name, data, file.text, file.lines))
+    if not lab_file.is_file():
+        raise InputError([file.fault(("lab",), f"no such file: {lab_file}")])
+    # Paths in the campaign file are relative to it; those of --set come from the user's own folder.
+    own = {name: _beside(file, value) for name, value in (file.data.get("inputs") or {}).items()}
+    from_settings = {name: str(value) for name, value in given.items() if name in declared}
+    lab = load_lab(lab_file, {**own, **from_settings})
+    spec = _with_pool(spec, lab, file)
+    plugins.find("sdl.planners", spec.planner.name)
+    procedure = lab.procedure(spec.procedure, spec.problem.parameter_names)
+    return LoadedCampaign(spec, lab, procedure)
+
+
+def _beside(file: YamlFile, path: Any) -> str:
+    return str(Path(file.name).resolve().parent / str(path))
+
+
+def _lab_file(file: YamlFile, settings: Mapping[str, Any]) -> Path:
+    if "lab" in settings:
+        return Path(str(settings["lab"]))
+    lab = file.data.get("lab")
+    return Path(file.name).parent / lab if isinstance(lab, str) else Path("/nonexistent")
+
+
+def _validated(file: YamlFile) -> CampaignSpec:
+    try:
+        return CampaignSpec.model_validate(file.data)
+    except ValidationError as error:
+        raise InputError(faults_of(error, CampaignSpec, file)) from None
+
+
+def _with_pool(spec: CampaignSpec, lab: Lab, file: YamlFile) -> CampaignSpec:
+    if spec.pool is None:
+        return spec
+    name = spec.pool.input
+    if name not in lab.inputs:
+        hint = plugins.suggest(name, list(lab.inputs))
+        raise InputError([file.fault(("pool",), f"the lab declares no input {name!r}{hint}")])
+    pool = _read_pool(lab, spec, name)
+    try:
+        problem = Problem.model_validate({**spec.problem.model_dump(), "pool": pool})
+    except ValidationError as error:
+        messages = [str(e["msg"]).removeprefix("Value error, ") for e in error.errors()]
+        raise InputError(
+            [FileFault(f"table {lab.inputs[name].path}: {message}") for message in messages]
+        ) from None
+    return spec.model_copy(update={"problem": problem})
+
+
+def _read_pool(lab: Lab, spec: CampaignSpec, name: str) -> Pool:
+    from sdl.lab.tables import pool_from_table
+
+    columns = spec.pool.columns if spec.pool is not None else {}
+    return pool_from_table(lab.inputs[name].path, spec.problem, columns)

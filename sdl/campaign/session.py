@@ -1,0 +1,196 @@
+"""One session of a campaign: everything that has to be open while it runs, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from platform import platform, python_version
+from socket import gethostname
+from typing import Any
+
+from sdl.campaign.amendment import amendments
+from sdl.campaign.control import Control
+from sdl.campaign.coordinator import Coordinator, OnEvent
+from sdl.campaign.files import LoadedCampaign
+from sdl.campaign.planning import PlannerHost
+from sdl.campaign.recovery import interrupted_entries
+from sdl.journal import JournalError, Store, Writer, kinds
+from sdl.journal.state import CampaignState, fold
+from sdl.lab.clock import LabClock
+from sdl.lab.devices import build_devices
+from sdl.lab.labfile import Lab
+from sdl.lab.simulation import SimulatedInstruments
+from sdl.lab.spec import OnInterrupt
+from sdl.lab.station import Station
+from sdl.model import SdlError
+from sdl.wire import Publisher
+
+__all__ = ["connect_lab", "run_session", "software_versions"]
+
+_PACKAGES = (
+    "self-driving-lab",
+    "bluesky",
+    "ophyd-async",
+    "event-model",
+    "numpy",
+    "scipy",
+    "torch",
+    "botorch",
+)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of what a campaign's results depend on."""
+    found = {"python": python_version(), "platform": platform()}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+async def run_session(
+    loaded: LoadedCampaign,
+    store: Store,
+    campaign: str,
+    control: Control,
+    on_event: OnEvent,
+    answer: OnInterrupt | None = None,
+) -> CampaignState:
+    """Take a campaign up, run it until it ends, pauses or aborts, and let it go.
+
+    Args:
+        loaded: the campaign and its lab.
+        store: an open store that has the campaign.
+        campaign: id.
+        control: pause and abort requests.
+        on_event: called after each entry but documents.
+        answer: what to do with interrupted steps that say `ask`.
+
+    Raises:
+        LeaseHeld: another process runs the campaign.
+        InputError: the files differ from the campaign in a way that cannot be amended.
+        JournalError: the record cannot be written; the stations are in their safe states.
+    """
+    with store.writer(campaign) as writer:
+        state = await _take_up(loaded, store, campaign, writer, on_event)
+        with contextlib.closing(
+            Publisher(campaign, lambda after: store.entries(campaign, after=after))
+        ) as feed:
+            writer.subscribe(feed.publish)
+            writer.set_address(feed.address)
+            state = await _with_lab(loaded, store, writer, state, control, on_event, answer)
+            closed = await writer.aappend(kinds.SESSION_CLOSED, {"lab_seconds": state.lab_seconds})
+            state = fold(state, closed)
+            on_event(closed, state)
+            await asyncio.to_thread(
+                writer.flush
+            )  # watchers get the last entries before the feed says goodbye
+    return state
+
+
+async def _take_up(
+    loaded: LoadedCampaign, store: Store, campaign: str, writer: Writer, on_event: OnEvent
+) -> CampaignState:
+    """Bring the record in order: create, amend, or close what a dead process left open."""
+    state = store.state(campaign)
+    entries: list[tuple[str, Mapping[str, Any]]] = []
+    if state.spec is None:
+        entries.append((kinds.CAMPAIGN_CREATED, loaded.created_body()))
+    elif changes := amendments(state, loaded):
+        spec = loaded.spec.model_dump(mode="json")
+        entries.append((kinds.CAMPAIGN_AMENDED, {"spec": spec, "changes": changes}))
+    simulation = loaded.lab.spec.simulation
+    opened = {
+        "holder": f"{gethostname()}:{os.getpid()}",
+        "epoch": writer.epoch,
+        "versions": software_versions(),
+        "lab_speed": simulation.speed if simulation else 1.0,
+        "lab_sha256": loaded.lab.as_json()["sha256"],
+    }
+    entries += [*interrupted_entries(state), (kinds.SESSION_OPENED, opened)]
+    for kind, body in entries:
+        entry = await writer.aappend(kind, body)
+        state = fold(state, entry)
+        on_event(entry, state)
+    return state
+
+
+async def _with_lab(
+    loaded: LoadedCampaign,
+    store: Store,
+    writer: Writer,
+    state: CampaignState,
+    control: Control,
+    on_event: OnEvent,
+    answer: OnInterrupt | None,
+) -> CampaignState:
+    planner = PlannerHost(loaded.spec)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                clock, stations = await stack.enter_async_context(connect_lab(loaded.lab, _stations(loaded)))
+            except SdlError as error:
+                return await _cannot_open(error, writer, state, on_event)
+            coordinator = Coordinator(
+                loaded, store, writer, state, stations, planner, clock, control, on_event, answer
+            )
+            try:
+                await coordinator.run()
+            except (JournalError, asyncio.CancelledError):
+                # Nothing can be recorded any more: what is left to do is to leave the lab safe.
+                await asyncio.gather(
+                    *(station.abort("the record cannot be written") for station in stations.values())
+                )
+                await asyncio.gather(*(station.make_safe() for station in stations.values()))
+                raise
+            return coordinator.final_state()
+    finally:
+        planner.close()
+
+
+def _stations(loaded: LoadedCampaign) -> list[str]:
+    """Stations that the procedure uses."""
+    return list(dict.fromkeys(step.spec.station for step in loaded.procedure.steps))
+
+
+async def _cannot_open(
+    error: SdlError, writer: Writer, state: CampaignState, on_event: OnEvent
+) -> CampaignState:
+    body = {"message": str(error), "advice": "mend that, then run the same command again"}
+    entry = await writer.aappend(kinds.CAMPAIGN_PAUSED, body)
+    state = fold(state, entry)
+    on_event(entry, state)
+    return state
+
+
+@contextlib.asynccontextmanager
+async def connect_lab(
+    lab: Lab, names: Iterable[str] | None = None
+) -> AsyncIterator[tuple[LabClock, dict[str, Station]]]:
+    """Start simulated instruments where there are any, and open stations; close all of it in the end.
+
+    Args:
+        lab: the lab.
+        names: stations to open; all by default.
+
+    Raises:
+        SdlError: the simulated instruments do not start, or devices cannot be built or connected.
+    """
+    simulated = lab.simulated_devices() and lab.spec.simulation
+    clock = LabClock(lab.spec.simulation.speed if simulated and lab.spec.simulation else 1.0)
+    async with contextlib.AsyncExitStack() as stack:
+        addresses: dict[str, str] = {}
+        if simulated:
+            paths = {name: str(item.path) for name, item in lab.inputs.items()}
+            instruments = await asyncio.to_thread(SimulatedInstruments, lab.file.path, paths)
+            stack.push_async_callback(asyncio.to_thread, instruments.close)
+            addresses = instruments.addresses
+        wanted = lab.spec.stations if names is None else names
+        stations = {name: Station(name, build_devices(lab, name, addresses, clock), clock) for name in wanted}
+        for station in stations.values():
+            stack.push_async_callback(station.close)
+            await station.open()
+        yield clock, stations

@@ -1,0 +1,223 @@
+"""Run one trial: its steps on their stations, then the analysis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sdl.campaign.recovery import next_move
+from sdl.journal import kinds
+from sdl.journal.runs import runs_of
+from sdl.lab.procedure import BoundStep
+from sdl.lab.spec import OnInterrupt
+from sdl.lab.station import Aborted, Station
+from sdl.model import Fault, Infeasible, Outcome, SdlError, TrialStatus
+from sdl.model.units import convert
+
+if TYPE_CHECKING:
+    from sdl.campaign.coordinator import Coordinator
+
+__all__ = ["PauseNeeded", "TrialRunner"]
+
+
+class PauseNeeded(SdlError):
+    """The campaign cannot go on without a person."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        self.message = message
+        self.advice = advice
+        super().__init__(message)
+
+
+class TrialRunner:
+    """Runs trials of a campaign, each in a task of its own."""
+
+    def __init__(self, campaign: Coordinator, answer: OnInterrupt | None) -> None:
+        self._campaign = campaign
+        self._answer = answer
+        self._procedure = campaign.procedure
+
+    async def run(self, number: int) -> None:
+        """Take up a trial where the journal says it stands, and bring it to its end.
+
+        Returns early, the trial still pending, when the campaign is stopping.
+
+        Raises:
+            PauseNeeded: only a person can decide how the trial goes on, or the lab is not safe.
+        """
+        campaign = self._campaign
+        if campaign.state.trials[number].status is TrialStatus.PROPOSED:
+            await campaign.record(kinds.TRIAL_APPROVED, {"trial": number, "by": "policy:auto"})
+        move = next_move(campaign.state.trials[number], self._procedure, self._answer)
+        if move.what == "ask":
+            raise PauseNeeded(
+                move.message,
+                "look at the sample, then run again with --interrupted redo (do the step again), "
+                "--interrupted discard (give the trial up) or --interrupted resume (the step was done)",
+            )
+        if move.what == "fail":
+            await self._fail(number, move.message, "")
+        elif move.what == "infeasible":
+            await self._end(number, TrialStatus.INFEASIBLE, {"message": move.message})
+        elif move.what == "analyse" or await self._steps(number, move.index):
+            await self._analyse(number)
+
+    async def _steps(self, number: int, index: int) -> bool:
+        """Execute steps from an index on; returns whether all are done."""
+        held: Station | None = None
+        try:
+            while index < len(self._procedure.steps):
+                step = self._procedure.steps[index]
+                held = await self._take(step.spec.station, held)
+                if self._campaign.stopping:
+                    return False
+                following = await self._step(number, index, held)
+                if following is None:
+                    return False
+                index = following
+            return True
+        finally:
+            if held is not None:
+                held.busy.release()
+
+    async def _take(self, name: str, held: Station | None) -> Station:
+        """Hold the station of the next step; a trial keeps its station while its steps stay there."""
+        station = self._campaign.stations[name]
+        if held is station:
+            return held
+        if held is not None:
+            held.busy.release()
+        await station.busy.acquire()
+        return station
+
+    async def _step(self, number: int, index: int, station: Station) -> int | None:
+        """Execute one attempt of a step; returns the index to go on with, or None when the trial ends or waits."""
+        campaign, step = self._campaign, self._procedure.steps[index]
+        trial = campaign.state.trials[number]
+        attempt = 1 + sum(s.name == step.name for s in trial.steps)
+        where = {"trial": number, "step": step.name, "attempt": attempt}
+        arguments = step.arguments(trial.parameters)
+        await campaign.record(
+            kinds.STEP_STARTED,
+            {**where, "station": station.name, "plan": step.spec.plan, "arguments": arguments},
+        )
+        try:
+            runs = await self._execute(step, station, trial.parameters, where)
+        except Aborted as error:
+            await self._failed(where, "aborted", str(error))
+            return None
+        except Infeasible as error:
+            await self._failed(where, "infeasible", str(error))
+            await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)})
+            return None
+        except Fault as error:
+            return await self._after_fault(number, index, station, where, error)
+        await campaign.record(kinds.STEP_DONE, {**where, "runs": runs})
+        return index + 1
+
+    async def _execute(
+        self, step: BoundStep, station: Station, parameters: Mapping[str, Any], where: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        campaign = self._campaign
+        metadata = {
+            "campaign": campaign.state.id,
+            "campaign_name": campaign.state.name,
+            **where,
+            "parameters": dict(parameters),
+            "scan_id": where["trial"],
+        }
+
+        def on_document(name: str, doc: dict[str, Any]) -> None:
+            campaign.writer.post(kinds.DOCUMENT, {**where, "name": name, "doc": doc})
+
+        return await station.run(_lazily(step, station, parameters), on_document, metadata, step.time_limit)
+
+    async def _failed(self, where: Mapping[str, Any], cause: str, message: str, device: str = "") -> None:
+        body = {**where, "cause": cause, "message": message, "device": device}
+        await self._campaign.record(kinds.STEP_FAILED, body)
+
+    async def _after_fault(
+        self, number: int, index: int, station: Station, where: Mapping[str, Any], fault: Fault
+    ) -> int | None:
+        """Make the station safe; then try again, or give the trial up."""
+        campaign = self._campaign
+        await self._failed(where, "fault", str(fault), fault.device)
+        complaints = await campaign.make_safe("fault", [station])
+        if complaints:
+            raise PauseNeeded(
+                f"{fault}; and not in a safe state: {'; '.join(complaints)}",
+                "go to the instrument and make it safe by hand, then run the campaign again",
+            )
+        move = next_move(campaign.state.trials[number], self._procedure, self._answer)
+        if move.what == "step":
+            return move.index
+        await self._fail(number, str(fault), fault.device)
+        return None
+
+    async def _analyse(self, number: int) -> None:
+        campaign = self._campaign
+        trial = campaign.state.trials[number]
+        entries = campaign.store.entries(campaign.state.id, after=trial.first_seq)
+        runs = runs_of(entries, number)
+        try:
+            outcomes = await asyncio.to_thread(self._procedure.analyse, runs)
+            told = self._in_units(outcomes)
+        except Infeasible as error:
+            await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)})
+        except Exception as error:  # an analysis is anybody's code; its trial fails and says what it raised
+            text = str(error) if isinstance(error, SdlError) else f"{type(error).__name__}: {error}"
+            await self._fail(number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "")
+        else:
+            await self._end(
+                number,
+                TrialStatus.OBSERVED,
+                {
+                    "outcomes": {name: outcome.model_dump(mode="json") for name, outcome in told.items()},
+                    "analysis": self._procedure.analysis.model_dump(mode="json"),
+                    "runs": [run.start["uid"] for run in runs],
+                },
+            )
+
+    def _in_units(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+        """Outcomes of objectives in the units of the problem.
+
+        Raises:
+            SdlError: an objective has no outcome, or its unit measures something else.
+        """
+        told = dict(outcomes)
+        for objective in self._campaign.spec.problem.objectives:
+            if objective.name not in told:
+                given = ", ".join(sorted(told)) or "none"
+                raise SdlError(f"it gives no outcome {objective.name!r}; it gives: {given}")
+            outcome = told[objective.name]
+            if outcome.unit != objective.unit:
+                told[objective.name] = _converted(outcome, objective.unit)
+        return told
+
+    async def _fail(self, number: int, message: str, device: str) -> None:
+        await self._end(number, TrialStatus.FAILED, {"message": message, "device": device})
+
+    async def _end(self, number: int, status: TrialStatus, body: Mapping[str, Any]) -> None:
+        kind = {
+            TrialStatus.OBSERVED: kinds.TRIAL_OBSERVED,
+            TrialStatus.INFEASIBLE: kinds.TRIAL_INFEASIBLE,
+            TrialStatus.FAILED: kinds.TRIAL_FAILED,
+        }[status]
+        campaign = self._campaign
+        await campaign.record(kind, {"trial": number, **body, "lab_seconds": campaign.lab_seconds})
+        campaign.trial_ended(status)
+
+
+def _lazily(step: BoundStep, station: Station, parameters: Mapping[str, Any]) -> Iterator[Any]:
+    """The step's messages; the plan is called in the RunEngine's thread, so what it raises is the step's fault."""
+    yield from step.start(station.devices, parameters)
+
+
+def _converted(outcome: Outcome, unit: str) -> Outcome:
+    try:
+        zero = convert(0.0, outcome.unit, unit)
+        sem = None if outcome.sem is None else abs(convert(outcome.sem, outcome.unit, unit) - zero)
+        return Outcome(value=convert(outcome.value, outcome.unit, unit), sem=sem, unit=unit)
+    except ValueError as error:
+        raise SdlError(str(error)) from None

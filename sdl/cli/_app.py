@@ -1,0 +1,203 @@
+"""The commands and their arguments. What a command needs is imported when it runs, so `sdl --help` is quick."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdl.cli._options import CampaignName, Json, Settings, StorePath
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="sdl",
+    help="Run self-driving laboratories: propose, execute, learn, and keep the record.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT_STORE = Path("sdl.db")
+
+
+class Interrupted(StrEnum):
+    """What to do with steps that an earlier session left unfinished and whose procedure says `ask`."""
+
+    REDO = "redo"
+    RESUME = "resume"
+    DISCARD = "discard"
+
+
+class Format(StrEnum):
+    """Formats of `sdl export`."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import sdl
+
+        typer.echo(f"sdl {sdl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run self-driving laboratories: propose, execute, learn, and keep the record."""
+
+
+@app.command()
+def run(
+    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="The campaign file.")],
+    store: StorePath = DEFAULT_STORE,
+    seed: Annotated[int | None, typer.Option(help="Replace the campaign's seed.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Replace the budget of trials.")] = None,
+    settings: Settings = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but what needs a person.")
+    ] = False,
+    json: Json = False,
+    interrupted: Annotated[
+        Interrupted | None, typer.Option(help="What to do with interrupted steps whose procedure says `ask`.")
+    ] = None,
+) -> int:
+    """Run a campaign, or go on with it where it stopped.
+
+    Ctrl-C once finishes the step and pauses; twice aborts to the safe state. Exit status: 0 the campaign ended by its
+    own rule, 2 bad input, 3 paused, 4 aborted to the safe state.
+    """
+    from sdl.cli._run import run_command
+
+    answer = interrupted.value if interrupted else None
+    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer)
+
+
+@app.command()
+def simulate(
+    lab: Annotated[Path, typer.Argument(metavar="LAB.yaml", help="A lab file with a `simulation:` block.")],
+    settings: Settings = None,
+    seed: Annotated[int | None, typer.Option(help="Replace the simulation's seed.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Replace its speed: lab seconds a wall second.")] = None,
+    json: Json = False,
+    until_stdin_ends: Annotated[
+        bool, typer.Option("--until-stdin-ends", help="Serve until standard input is closed.", hidden=True)
+    ] = False,
+) -> None:
+    """Start a lab's simulated instruments and print their addresses; Ctrl-C stops them."""
+    from sdl.cli._simulate import simulate_command
+
+    simulate_command(lab, settings or [], seed, speed, json, until_stdin_ends)
+
+
+@app.command()
+def watch(
+    campaign: Annotated[
+        str, typer.Argument(metavar="[CAMPAIGN]", help="Name, id or prefix; default: the newest.")
+    ] = "",
+    store: StorePath = DEFAULT_STORE,
+    address: Annotated[str, typer.Option(help="Follow a live feed without its store.")] = "",
+    json: Json = False,
+    documents: Annotated[
+        bool, typer.Option("--documents", help="With --json: Bluesky documents as well.")
+    ] = False,
+) -> None:
+    """Follow a campaign live from another terminal, from its first entry on."""
+    from sdl.cli._watch import watch_command
+
+    watch_command(campaign, store, address, json, documents)
+
+
+@app.command("list")
+def list_(store: StorePath = DEFAULT_STORE, json: Json = False) -> None:
+    """List the campaigns of a store."""
+    from sdl.cli._look import list_command
+
+    list_command(store, json)
+
+
+@app.command()
+def show(
+    campaign: CampaignName,
+    trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Number of a trial.")] = None,
+    store: StorePath = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Show a campaign, or one of its trials and why it was proposed."""
+    from sdl.cli._look import show_command
+
+    show_command(campaign, trial, store, json)
+
+
+@app.command()
+def export(
+    campaign: CampaignName,
+    format: Annotated[Format, typer.Option("--format", "-f", help="What to write.")] = Format.CSV,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: standard output.")
+    ] = None,
+    store: StorePath = DEFAULT_STORE,
+) -> None:
+    """Write a campaign's trials as CSV, JSON or Parquet."""
+    from sdl.cli._output import export_command
+
+    export_command(campaign, format.value, out, store)
+
+
+@app.command()
+def report(
+    campaign: CampaignName,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.html.")
+    ] = None,
+    store: StorePath = DEFAULT_STORE,
+) -> None:
+    """Write one self-contained HTML page about a campaign."""
+    from sdl.cli._output import report_command
+
+    report_command(campaign, out, store)
+
+
+@app.command()
+def verify(
+    campaign: Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="Default: every campaign.")] = "",
+    store: StorePath = DEFAULT_STORE,
+) -> int:
+    """Recompute the hash chain of the journal; exit status 2 when anything is not as it was written."""
+    from sdl.cli._look import verify_command
+
+    return verify_command(campaign, store)
+
+
+@app.command()
+def doctor(
+    lab: Annotated[
+        Path | None, typer.Argument(metavar="[LAB.yaml]", help="Also check this lab and connect it.")
+    ] = None,
+    store: StorePath = DEFAULT_STORE,
+    settings: Settings = None,
+    json: Json = False,
+) -> int:
+    """Check the installation, the store, and a lab's devices; exit status 2 when something needs mending."""
+    from sdl.cli._doctor import doctor_command
+
+    return doctor_command(lab, store, settings or [], json)
+
+
+@app.command()
+def plugins(json: Json = False) -> None:
+    """List planners, devices, simulators and analyses that are installed."""
+    from sdl.cli._doctor import plugins_command
+
+    plugins_command(json)

@@ -1,0 +1,228 @@
+"""`sdl list`, `sdl show` and `sdl verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from sdl.cli._errors import BAD_INPUT, ENDED
+from sdl.cli._format import console, duration, number, outcome, plain, print_json, when
+from sdl.journal import CampaignRow, Store
+from sdl.journal.state import CampaignState, StepState, TrialState, best_trial
+from sdl.model import InputError, TrialStatus
+from sdl.plugins import suggest
+
+__all__ = ["list_command", "show_command", "verify_command"]
+
+_STYLES = {
+    TrialStatus.OBSERVED: "green",
+    TrialStatus.INFEASIBLE: "magenta",
+    TrialStatus.FAILED: "red",
+    TrialStatus.REJECTED: "yellow",
+}
+
+
+def list_command(path: Path, json: bool) -> None:
+    """Print the campaigns of a store, the newest last."""
+    with Store.open(path, create=False) as store:
+        rows = [(row, _status(store, row.id, row.status)) for row in store.list_campaigns()]
+    if json:
+        for row, status in rows:
+            print_json({**_list_row(row), "status": status})
+        return
+    if not rows:
+        console().print(f"no campaign yet in {path}; begin one with: sdl run CAMPAIGN.yaml", markup=False)
+        return
+    table = Table("name", "id", "status", "trials", "best", "updated", box=None, pad_edge=False)
+    for row, status in rows:
+        unit = "" if row.unit in ("", "1") else f" {row.unit}"
+        best = "–" if row.best is None else f"{number(row.best)}{unit}"
+        cells = (row.name, row.id, status, str(row.trials), best, when(row.updated))
+        table.add_row(*(Text(plain(cell), no_wrap=True, overflow="fold") for cell in cells))
+    console().print(table)
+
+
+def _list_row(row: CampaignRow) -> dict[str, Any]:
+    return row._asdict()
+
+
+def _status(store: Store, campaign: str, status: str) -> str:
+    """The journal's status, but `interrupted` when it says running and nobody runs it."""
+    if status not in ("running", "created"):
+        return status
+    lease = store.lease(campaign)
+    return status if lease is not None and lease.alive else "interrupted"
+
+
+def show_command(name: str, trial: int | None, path: Path, json: bool) -> None:
+    """Print a campaign, or one of its trials."""
+    with Store.open(path, create=False) as store:
+        campaign = store.resolve(name)
+        state = store.state(campaign)
+        status = _status(store, campaign, state.status)
+        if json:
+            _show_json(store, campaign, trial)
+            return
+    if trial is None:
+        _show_campaign(state, status)
+    else:
+        _show_trial(state, _find(state, trial))
+
+
+def _show_json(store: Store, campaign: str, trial: int | None) -> None:
+    from sdl.fair import campaign_json
+
+    document = campaign_json(store, campaign)
+    if trial is None:
+        print_json(document)
+        return
+    _find(store.state(campaign), trial)
+    print_json(next(t for t in document["trials"] if t["number"] == trial))
+
+
+def _find(state: CampaignState, number_: int) -> TrialState:
+    if number_ not in state.trials:
+        hint = suggest(str(number_), [str(n) for n in state.trials][-10:])
+        raise InputError(f"campaign {state.name!r} has no trial {number_}{hint}")
+    return state.trials[number_]
+
+
+def _show_campaign(state: CampaignState, status: str) -> None:
+    out = console()
+    out.print(Text(f"{state.name}  {state.id}", style="bold"))
+    out.print(_grid(_campaign_facts(state, status)))
+    if state.trials:
+        out.print()
+        out.print(_trial_table(state))
+
+
+def _campaign_facts(state: CampaignState, status: str) -> Iterator[tuple[str, str]]:
+    spec = state.spec
+    said = f"{status}: {state.message}" if state.message else status
+    yield "status", said
+    if state.advice:
+        yield "what to do", state.advice
+    if spec is None:
+        return
+    if spec.title:
+        yield "title", spec.title
+    yield (
+        "objectives",
+        ", ".join(
+            f"{o.kind} {o.name}"
+            + (f" to {o.target:g}" if o.kind == "match" else "")
+            + (f" [{o.unit}]" if o.unit != "1" else "")
+            for o in spec.problem.objectives
+        ),
+    )
+    yield "procedure", spec.procedure
+    yield "planner", f"{spec.planner.name}, seed {spec.seed}"
+    counts = {s: state.count(s) for s in TrialStatus}
+    listed = ", ".join(f"{n} {s.value}" for s, n in counts.items() if n)
+    yield "trials", f"{len(state.trials)} ({listed})" if listed else "none yet"
+    yield "lab time", duration(state.lab_seconds)
+    yield "created", when(state.created_at)
+    yield "updated", when(state.updated_at)
+    best = best_trial(state)
+    if best is not None:
+        told = ", ".join(f"{name} {outcome(value)}" for name, value in best.outcomes.items())
+        yield "best", f"trial {best.number}: {told}"
+
+
+def _grid(rows: Iterator[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for key, value in rows:
+        grid.add_row(Text(key, style="dim"), Text(plain(value)))
+    return grid
+
+
+def _trial_table(state: CampaignState) -> Table:
+    assert state.spec is not None
+    names = state.spec.problem.parameter_names
+    objectives = [o.name for o in state.spec.problem.objectives]
+    best = best_trial(state)
+    table = Table(box=None, pad_edge=False)
+    for column in ("trial", "status", *objectives, *names):
+        table.add_column(column, justify="left" if column == "status" else "right")
+    for trial in state.trials.values():
+        star = "★ " if best is not None and trial.number == best.number else ""
+        told = [outcome(trial.outcomes[o], unit=False) if o in trial.outcomes else "–" for o in objectives]
+        values = [number(trial.parameters.get(name, "–")) for name in names]
+        status = Text(trial.status.value, style=_STYLES.get(trial.status, "cyan"))
+        table.add_row(f"{star}{trial.number}", status, *map(Text, told), *map(Text, values))
+    return table
+
+
+def _show_trial(state: CampaignState, trial: TrialState) -> None:
+    out = console()
+    out.print(Text(f"{state.name}, trial {trial.number}: {trial.status.value}", style="bold"))
+    out.print(_grid(_trial_facts(state, trial)))
+    if trial.steps:
+        out.print()
+        table = Table(
+            "step", "attempt", "station", "status", "began", "took", "message", box=None, pad_edge=False
+        )
+        for step in trial.steps:
+            table.add_row(*map(Text, _step_row(step)))
+        out.print(table)
+
+
+def _trial_facts(state: CampaignState, trial: TrialState) -> Iterator[tuple[str, str]]:
+    if trial.message:
+        yield "message", trial.message
+    units = {p.name: p.unit for p in state.spec.problem.parameters} if state.spec else {}
+    names = state.spec.problem.parameter_names if state.spec else tuple(trial.parameters)
+    for name in names:
+        unit = units.get(name, "1")
+        yield name, f"{number(trial.parameters[name], 6)}" + ("" if unit == "1" else f" {unit}")
+    for name, value in trial.outcomes.items():
+        yield f"→ {name}", outcome(value)
+    reason = trial.reason
+    yield (
+        "proposed by",
+        f"{trial.planner.get('name', '?')} {trial.planner.get('version', '')}, seed {trial.seed}",
+    )
+    yield "why", str(reason.get("summary", ""))
+    if reason.get("acquisition") is not None:
+        yield "acquisition", number(float(reason["acquisition"]))
+    for name, expected in (reason.get("predicted") or {}).items():
+        yield f"expected {name}", f"{number(expected['mean'])} ± {number(expected['sem'], 2)}"
+    yield "proposed", when(trial.proposed_at)
+    if trial.ended_at:
+        yield "ended", when(trial.ended_at)
+    for step in trial.steps:
+        for run in step.runs:
+            yield "run", f"{run} ({step.name})"
+
+
+def _step_row(step: StepState) -> tuple[str, ...]:
+    took = duration((step.ended_at - step.started_at) / 1e9) if step.ended_at else "–"
+    message = plain(step.message)
+    return step.name, str(step.attempt), step.station, step.status, when(step.started_at), took, message
+
+
+def verify_command(name: str, path: Path) -> int:
+    """Print every damage of the journal, or that there is none."""
+    with Store.open(path, create=False) as store:
+        campaign = store.resolve(name) if name else None
+        damage = store.verify(campaign)
+        heads = [head for head in store.campaigns() if campaign in (None, head.id)] if not damage else []
+    out = console()
+    for item in damage:
+        place = (
+            f"campaign {item.campaign}" + (f", entry {item.seq}" if item.seq else "")
+            if item.campaign
+            else "store"
+        )
+        out.print(Text(f"damaged: {place}: {item.message}", style="bold red"))
+    for head in heads:
+        out.print(
+            f"{head.name} ({head.id}): {head.seq} entries intact, head {head.hash}",
+            markup=False,
+            soft_wrap=True,
+        )
+    return BAD_INPUT if damage else ENDED

@@ -1,0 +1,29 @@
+"""`sdl export` and `sdl report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sdl.cli._format import console
+from sdl.journal import Store
+
+__all__ = ["export_command", "report_command"]
+
+
+def export_command(name: str, format: str, out: Path | None, path: Path) -> None:
+    """Write a campaign's trials."""
+    from sdl.fair import export
+
+    with Store.open(path, create=False) as store:
+        export(store, store.resolve(name), format, out)
+
+
+def report_command(name: str, out: Path | None, path: Path) -> None:
+    """Write a campaign's page and say where it is."""
+    from sdl.fair import write_report
+
+    with Store.open(path, create=False) as store:
+        campaign = store.resolve(name)
+        target = out or Path(f"{store.state(campaign).name or campaign}.html")
+        written = write_report(store, campaign, target)
+    console().print(f"report: {written}", markup=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""`sdl watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sdl.cli._format import console, print_json
+from sdl.cli._progress import Progress
+from sdl.cli._run import event_json
+from sdl.journal import Entry, Store, kinds
+from sdl.journal.state import CampaignState, fold
+from sdl.model import InputError
+from sdl.wire import Watcher
+
+__all__ = ["watch_command"]
+
+
+def watch_command(name: str, path: Path, address: str, json: bool, documents: bool) -> None:
+    """Follow a campaign until it stops or Ctrl-C."""
+    if address:
+        with Watcher(address) as watcher:
+            _show(watcher, json, documents)
+            _say_status(watcher.status, json)
+        return
+    with Store.open(path, create=False) as store:
+        campaign = _campaign(store, name)
+        lease = store.lease(campaign)
+        if lease is None or not lease.alive or not lease.address:
+            _show(store.entries(campaign), json, documents)
+            if not json:
+                console().print(
+                    "nobody is running this campaign at the moment; this is its journal", style="dim"
+                )
+            return
+        with Watcher(lease.address, history=lambda after: store.entries(campaign, after=after)) as watcher:
+            _show(watcher, json, documents)
+            _say_status(watcher.status, json)
+
+
+def _campaign(store: Store, name: str) -> str:
+    if name:
+        return store.resolve(name)
+    campaigns = store.campaigns()
+    if not campaigns:
+        raise InputError(f"the store {store.path} holds no campaign yet")
+    return campaigns[-1].id
+
+
+def _show(entries: Iterable[Entry], json: bool, documents: bool) -> None:
+    if json:
+        for entry in entries:
+            if documents or entry.kind != kinds.DOCUMENT:
+                print_json(event_json(entry))
+        return
+    state: CampaignState | None = None
+    with Progress(console()) as progress:
+        for entry in entries:
+            state = fold(state or CampaignState(id=entry.campaign), entry)
+            progress.on_event(entry, state)
+
+
+def _say_status(status: str, json: bool) -> None:
+    if not json and status == "lost":
+        console().print(
+            "the process that ran the campaign has vanished; run it again to go on", style="bold red"
+        )

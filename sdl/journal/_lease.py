@@ -1,0 +1,73 @@
+"""The lease: one writer per campaign.
+
+The holder renews a heartbeat every 2 s. Its lease is over when its process is known to have ended, or, where that
+cannot be known (another host, another container), when the heartbeat is 15 s old. Each taking raises the epoch; the
+head of the chain carries the epoch too, so a writer whose lease was taken cannot move it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from sdl.journal._errors import JournalError, LeaseHeld
+from sdl.journal._process import ProcessId, is_running, this_process
+from sdl.journal._rows import Lease
+from sdl.journal._schema import heads, leases
+
+__all__ = ["BEAT_S", "TTL_S", "read", "take"]
+
+BEAT_S: Final = 2.0
+"""Seconds between heartbeats."""
+TTL_S: Final = 15.0
+"""Seconds after the last heartbeat at which a lease is over."""
+
+
+def read(connection: sa.Connection, campaign: str) -> Lease | None:
+    """The lease of a campaign; None when nobody holds it."""
+    row = connection.execute(sa.select(leases).where(leases.c.campaign == campaign)).mappings().one_or_none()
+    return None if row is None or not row["holder"] else _lease(row)
+
+
+def _lease(row: Any) -> Lease:
+    running = is_running(ProcessId(row["host"], row["machine"], row["pid"], row["started"]))
+    # A heartbeat from the far future (the clock was set back) is as stale as an old one.
+    fresh = abs(time.time_ns() - row["heartbeat"]) < TTL_S * 1e9
+    return Lease(
+        row["campaign"], row["holder"], row["host"], row["pid"], row["epoch"], row["since"], row["heartbeat"],
+        row["address"], fresh if running is None else running,
+    )  # fmt: skip
+
+
+def take(connection: sa.Connection, campaign: str, holder: str, address: str) -> int:
+    """Take the lease within the caller's writing transaction; return its epoch.
+
+    Raises:
+        LeaseHeld: another writer lives.
+        JournalError: there is no such campaign.
+    """
+    held = read(connection, campaign)
+    if held is not None and held.alive:
+        raise LeaseHeld(held)
+    old = connection.execute(
+        sa.select(leases.c.epoch).where(leases.c.campaign == campaign)
+    ).scalar_one_or_none()
+    if old is None:
+        raise JournalError(f"there is no campaign {campaign!r} in the store")
+    me, now = this_process(), time.time_ns()
+    taken = connection.execute(
+        leases.update()
+        .where(leases.c.campaign == campaign, leases.c.epoch == old)
+        .values(
+            epoch=old + 1, holder=holder, host=me.host, machine=me.machine, pid=me.pid, started=me.started,
+            since=now, heartbeat=now, address=address,
+        )
+    )  # fmt: skip
+    moved = connection.execute(heads.update().where(heads.c.campaign == campaign).values(epoch=old + 1))
+    if (taken.rowcount, moved.rowcount) != (1, 1):
+        raise JournalError(
+            f"campaign {campaign}: its lease or head is damaged; list the damage with `sdl verify`"
+        )
+    return int(old) + 1

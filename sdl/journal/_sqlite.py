@@ -1,0 +1,178 @@
+"""Everything that is peculiar to SQLite (sqlite.org/pragma.html, sqlite.org/wal.html)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from sdl.journal._errors import StoreError
+from sdl.journal._schema import FORMAT, meta, metadata
+
+__all__ = ["begin", "check", "connect", "create", "faults", "lenient", "set_durable", "translated"]
+
+_APPLICATION = 0x53444C4A
+"""`SDLJ`: marks the file as a store (PRAGMA application_id)."""
+_BUSY_S = 10.0
+
+
+def connect(path: Path, *, pooled: bool = True) -> sa.Engine:
+    """An engine on an existing file. Its connections may go from thread to thread, one at a time.
+
+    A transaction of `engine.execution_options(writing=True)` takes the write lock as it begins, so it cannot fail later
+    because another connection wrote in between.
+    """
+
+    def opened() -> sqlite3.Connection:
+        # mode=rw: a file that was moved away is an error, not a fresh empty database.
+        uri = f"file:{quote(str(path))}?mode=rw"
+        db = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
+        )
+        db.execute("PRAGMA synchronous=NORMAL")
+        return db
+
+    engine = sa.create_engine(
+        "sqlite+pysqlite://", creator=opened, poolclass=QueuePool if pooled else NullPool
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def begin(cursor: Any) -> None:
+    """Begin a writing transaction on a driver's cursor."""
+    cursor.execute("BEGIN IMMEDIATE")
+
+
+def set_durable(cursor: Any, durable: bool) -> None:
+    """Choose, between transactions, whether the next commits reach the disk before they return.
+
+    In WAL mode a FULL commit syncs the log, and with it every NORMAL commit before.
+    """
+    cursor.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
+
+
+def create(path: Path) -> None:
+    """Make an empty store that appears under its name complete or not at all. One that is there already is left alone.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        with translated(path):
+            _lay_out(draft)
+            _publish(draft, path)
+    except OSError as error:
+        raise StoreError(f"{path}: the store cannot be made: {error.strerror or error}") from error
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(f"{draft}{suffix}").unlink(missing_ok=True)
+
+
+def _lay_out(draft: Path) -> None:
+    draft.touch()
+    engine = connect(draft, pooled=False)
+    with engine.connect() as connection:
+        driver = connection.connection.cursor()
+        driver.execute(f"PRAGMA application_id={_APPLICATION}")
+        driver.execute("PRAGMA journal_mode=WAL")
+        driver.close()
+        with connection.begin():
+            metadata.create_all(connection)
+            connection.execute(meta.insert().values(key="format", value=str(FORMAT)))
+    engine.dispose()
+
+
+def _publish(draft: Path, path: Path) -> None:
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def check(engine: sa.Engine, path: Path) -> None:
+    """Refuse a file that is no store of this release's format.
+
+    Raises:
+        StoreError: another program's file, another format, or damage.
+    """
+    with translated(path), engine.connect() as connection:
+        mark = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+        if mark != _APPLICATION:
+            raise StoreError(f"{path} is an SQLite file of another program, not a store; choose another path")
+        version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "format")).scalar()
+    if version != str(FORMAT):
+        raise StoreError(
+            f"{path} has store format {version}; this release of sdl reads format {FORMAT}. "
+            "Use a later release of sdl, or another store"
+        )
+
+
+def faults(connection: sa.Connection) -> list[str]:
+    """What SQLite itself finds wrong with the file (PRAGMA integrity_check); empty when it is sound."""
+    return [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
+
+
+def lenient(connection: sa.Connection) -> None:
+    """Hand out damaged texts as they are, with lone surrogates for bytes that are no UTF-8."""
+    driver: Any = connection.connection.driver_connection
+    driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the database's errors into `StoreError`s that say what to do."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _explained(path, error.orig) from error
+    except sqlite3.Error as error:
+        raise _explained(path, error) from error
+
+
+_ADVICE = {
+    "SQLITE_FULL": "the disk is full; nothing of this transaction was recorded. Free some space, then run again",
+    "SQLITE_READONLY": "the store is read-only",
+    "SQLITE_NOTADB": "is no store: it is not an SQLite file, or its beginning is damaged",
+    "SQLITE_CORRUPT": "the store is damaged; work on a copy, and list the damage with `sdl verify`",
+    "SQLITE_BUSY": f"another process has kept the store locked for {_BUSY_S:.0f} s; end it, then run again",
+    "SQLITE_CANTOPEN": "the store cannot be opened; was it moved, or are its folder's rights wrong?",
+    "SQLITE_IOERR": "the disk failed to read or write (an error of the disk, or a limit on the size of files)",
+}
+
+
+def _explained(path: Path, error: BaseException | None) -> StoreError:
+    name = getattr(error, "sqlite_errorname", "")
+    for prefix, advice in _ADVICE.items():
+        if name.startswith(prefix):
+            return StoreError(f"{path}: {advice} ({name}: {error})")
+    return StoreError(
+        f"{path}: the store cannot be read as it should be; list the damage with `sdl verify` ({error})"
+    )

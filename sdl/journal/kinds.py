@@ -1,0 +1,75 @@
+"""The kinds of journal entries and the keys of their bodies.
+
+A journal written by any release stays readable: kinds and keys are added, never renamed or given another meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "CAMPAIGN_ABORTED",
+    "CAMPAIGN_AMENDED",
+    "CAMPAIGN_CREATED",
+    "CAMPAIGN_ENDED",
+    "CAMPAIGN_PAUSED",
+    "DOCUMENT",
+    "KINDS",
+    "PLANNER_FAULT",
+    "RUN_INTERRUPTED",
+    "SESSION_CLOSED",
+    "SESSION_OPENED",
+    "STATION_SAFE",
+    "STEP_DONE",
+    "STEP_FAILED",
+    "STEP_STARTED",
+    "TRIAL_APPROVED",
+    "TRIAL_FAILED",
+    "TRIAL_INFEASIBLE",
+    "TRIAL_OBSERVED",
+    "TRIAL_PROPOSED",
+    "TRIAL_REJECTED",
+]
+
+CAMPAIGN_CREATED: Final = "campaign.created"
+"""`spec` (CampaignSpec, the pool filled in), `lab` {name, file, sha256}, `inputs` {name: {path, sha256}}, `procedure`."""
+CAMPAIGN_AMENDED: Final = "campaign.amended"
+"""`spec`: the whole specification in force from here on; `changes` {dotted key: [old, new]}."""
+SESSION_OPENED: Final = "session.opened"
+"""`holder`, `epoch`, `versions` {package: version}, `lab_speed`. A process took the campaign up."""
+SESSION_CLOSED: Final = "session.closed"
+"""`lab_seconds` in all. The process let the campaign go in good order."""
+CAMPAIGN_PAUSED: Final = "campaign.paused"
+"""`message`, `advice`: why, and what a person has to do."""
+CAMPAIGN_ENDED: Final = "campaign.ended"
+"""`rule` (trials | hours | reach | patience | exhausted), `message`."""
+CAMPAIGN_ABORTED: Final = "campaign.aborted"
+"""`message`. Stopped at once, devices driven to their safe states."""
+PLANNER_FAULT: Final = "planner.fault"
+"""`planner`, `message`: the planner raised or proposed something outside the problem."""
+TRIAL_PROPOSED: Final = "trial.proposed"
+"""`trial`, `parameters`, `reason`, `planner` {name, version, options}, `seed`, `known_seq` (last entry the planner knew)."""
+TRIAL_APPROVED: Final = "trial.approved"
+"""`trial`, `by`."""
+TRIAL_REJECTED: Final = "trial.rejected"
+"""`trial`, `by`, `message`."""
+STEP_STARTED: Final = "step.started"
+"""`trial`, `step`, `attempt` (1, 2 …), `station`, `plan`, `arguments`."""
+STEP_DONE: Final = "step.done"
+"""`trial`, `step`, `attempt`, `runs` (uids)."""
+STEP_FAILED: Final = "step.failed"
+"""`trial`, `step`, `attempt`, `cause` (fault | infeasible | interrupted | aborted), `message`, `device`."""
+DOCUMENT: Final = "document"
+"""`trial`, `step`, `attempt`, `name` (start | descriptor | event | …), `doc`: one Bluesky document."""
+RUN_INTERRUPTED: Final = "run.interrupted"
+"""`trial`, `step`, `attempt`, `doc`: a stop document written for a run whose process ended before its own."""
+STATION_SAFE: Final = "station.safe"
+"""`station`, `devices` {name: "safe" | what went wrong}, `cause`."""
+TRIAL_OBSERVED: Final = "trial.observed"
+"""`trial`, `outcomes` {name: {value, sem, unit}}, `analysis` {name, version, options}, `runs`, `lab_seconds`."""
+TRIAL_INFEASIBLE: Final = "trial.infeasible"
+"""`trial`, `message`, `lab_seconds`."""
+TRIAL_FAILED: Final = "trial.failed"
+"""`trial`, `message`, `device`, `lab_seconds`."""
+
+KINDS: Final = frozenset(value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str))

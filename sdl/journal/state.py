@@ -1,0 +1,269 @@
+"""The state of a campaign: a fold over its journal entries, `fold(state, entry) -> state`, pure and total.
+
+Resume, status, live views, export and audit all use this one fold. Kinds it does not know (from a later release)
+leave the state as it is but for `seq` and `updated_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal
+
+from sdl.journal import kinds
+from sdl.model import CampaignSpec, Outcome, Trial, TrialStatus
+
+if TYPE_CHECKING:
+    from sdl.journal import Entry
+
+__all__ = ["CampaignState", "RunState", "StepState", "TrialState", "best_trial", "fold", "fold_all"]
+
+CampaignStatus = Literal["created", "running", "paused", "ended", "aborted", "closed"]
+StepStatus = Literal["started", "done", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A Bluesky run."""
+
+    uid: str
+    trial: int
+    step: str
+    attempt: int
+    started_at: int
+    """UTC, ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """One attempt of one step."""
+
+    name: str
+    station: str
+    attempt: int
+    status: StepStatus
+    started_at: int
+    """UTC, ns."""
+    ended_at: int | None = None
+    runs: tuple[str, ...] = ()
+    """uids of its runs; filled when done."""
+    cause: str = ""
+    """Why it failed: fault, infeasible, interrupted or aborted."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialState:
+    """A trial and all that became of it."""
+
+    number: int
+    parameters: Mapping[str, Any]
+    status: TrialStatus
+    planner: Mapping[str, Any]
+    reason: Mapping[str, Any]
+    seed: int
+    proposed_at: int
+    """UTC, ns."""
+    first_seq: int = 0
+    """`seq` of the entry that proposed it; its documents come after."""
+    started_at: int | None = None
+    ended_at: int | None = None
+    steps: tuple[StepState, ...] = ()
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    message: str = ""
+
+    def as_trial(self) -> Trial:
+        """The trial as planners see it."""
+        return Trial.model_construct(
+            number=self.number,
+            parameters=dict(self.parameters),
+            status=self.status,
+            outcomes=dict(self.outcomes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignState:
+    """A campaign as its journal tells it."""
+
+    id: str
+    name: str = ""
+    spec: CampaignSpec | None = None
+    created: Mapping[str, Any] = field(default_factory=dict)
+    """Body of the entry that created it: lab, inputs, procedure."""
+    status: CampaignStatus = "created"
+    message: str = ""
+    advice: str = ""
+    trials: Mapping[int, TrialState] = field(default_factory=dict)
+    """By number, in order."""
+    open_runs: Mapping[str, RunState] = field(default_factory=dict)
+    """Runs without a stop document, by uid."""
+    sessions: int = 0
+    epoch: int = 0
+    lab_seconds: float = 0.0
+    seq: int = 0
+    created_at: int = 0
+    updated_at: int = 0
+
+    def known_trials(self) -> tuple[Trial, ...]:
+        """Every trial as planners see it, by number."""
+        return tuple(trial.as_trial() for trial in self.trials.values())
+
+    def count(self, *status: TrialStatus) -> int:
+        """How many trials have one of the statuses."""
+        return sum(trial.status in status for trial in self.trials.values())
+
+
+_Rule = Callable[[CampaignState, Mapping[str, Any], "Entry"], CampaignState]
+
+
+def _trial(state: CampaignState, number: int, **changes: Any) -> CampaignState:
+    trials = dict(state.trials)
+    trials[number] = replace(trials[number], **changes)
+    return replace(state, trials=trials)
+
+
+def _step(state: CampaignState, body: Mapping[str, Any], **changes: Any) -> CampaignState:
+    """Change the last attempt of a step, found by name and attempt."""
+    trial = state.trials[body["trial"]]
+    steps = tuple(
+        replace(step, **changes) if (step.name, step.attempt) == (body["step"], body["attempt"]) else step
+        for step in trial.steps
+    )
+    return _trial(state, trial.number, steps=steps)
+
+
+def _created(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    spec = CampaignSpec.model_validate(body["spec"])
+    return replace(state, spec=spec, name=spec.name, created=body, created_at=entry.at)
+
+
+def _amended(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return replace(state, spec=CampaignSpec.model_validate(body["spec"]))
+
+
+def _opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return replace(
+        state, status="running", message="", advice="", sessions=state.sessions + 1, epoch=body.get("epoch", 0)
+    )
+
+
+def _closed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    status: CampaignStatus = "closed" if state.status == "running" else state.status
+    return replace(state, status=status, lab_seconds=body.get("lab_seconds", state.lab_seconds))
+
+
+def _ends_as(status: CampaignStatus) -> _Rule:
+    def rule(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+        return replace(state, status=status, message=body.get("message", ""), advice=body.get("advice", ""))
+
+    return rule
+
+
+def _proposed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    trial = TrialState(
+        number=body["trial"],
+        parameters=body["parameters"],
+        status=TrialStatus.PROPOSED,
+        planner=body["planner"],
+        reason=body["reason"],
+        seed=body["seed"],
+        proposed_at=entry.at,
+        first_seq=entry.seq,
+    )
+    return replace(state, trials={**state.trials, trial.number: trial})
+
+
+def _becomes(status: TrialStatus) -> _Rule:
+    def rule(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+        changes: dict[str, Any] = {"status": status, "message": body.get("message", "")}
+        if not status.pending:
+            changes["ended_at"] = entry.at
+        if status is TrialStatus.OBSERVED:
+            changes["outcomes"] = {k: Outcome.model_validate(v) for k, v in body["outcomes"].items()}
+        state = replace(state, lab_seconds=body.get("lab_seconds", state.lab_seconds))
+        return _trial(state, body["trial"], **changes)
+
+    return rule
+
+
+def _step_started(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    trial = state.trials[body["trial"]]
+    step = StepState(body["step"], body["station"], body["attempt"], "started", entry.at)
+    return _trial(
+        state,
+        trial.number,
+        status=TrialStatus.RUNNING,
+        started_at=trial.started_at or entry.at,
+        steps=(*trial.steps, step),
+    )
+
+
+def _step_done(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return _step(state, body, status="done", ended_at=entry.at, runs=tuple(body["runs"]))
+
+
+def _step_failed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    status: StepStatus = "interrupted" if body["cause"] in ("interrupted", "aborted") else "failed"
+    changes = {"cause": body["cause"], "message": body.get("message", "")}
+    return _step(state, body, status=status, ended_at=entry.at, **changes)
+
+
+def _document(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    name, doc = body["name"], body["doc"]
+    if name == "start":
+        run = RunState(doc["uid"], body["trial"], body["step"], body["attempt"], entry.at)
+        return replace(state, open_runs={**state.open_runs, run.uid: run})
+    if name == "stop":
+        return _run_closed(state, body, entry)
+    return state
+
+
+def _run_closed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    uid = body["doc"]["run_start"]
+    return replace(state, open_runs={u: run for u, run in state.open_runs.items() if u != uid})
+
+
+_RULES: Mapping[str, _Rule] = {
+    kinds.CAMPAIGN_CREATED: _created,
+    kinds.CAMPAIGN_AMENDED: _amended,
+    kinds.SESSION_OPENED: _opened,
+    kinds.SESSION_CLOSED: _closed,
+    kinds.CAMPAIGN_PAUSED: _ends_as("paused"),
+    kinds.CAMPAIGN_ENDED: _ends_as("ended"),
+    kinds.CAMPAIGN_ABORTED: _ends_as("aborted"),
+    kinds.TRIAL_PROPOSED: _proposed,
+    kinds.TRIAL_APPROVED: _becomes(TrialStatus.APPROVED),
+    kinds.TRIAL_REJECTED: _becomes(TrialStatus.REJECTED),
+    kinds.STEP_STARTED: _step_started,
+    kinds.STEP_DONE: _step_done,
+    kinds.STEP_FAILED: _step_failed,
+    kinds.DOCUMENT: _document,
+    kinds.RUN_INTERRUPTED: _run_closed,
+    kinds.TRIAL_OBSERVED: _becomes(TrialStatus.OBSERVED),
+    kinds.TRIAL_INFEASIBLE: _becomes(TrialStatus.INFEASIBLE),
+    kinds.TRIAL_FAILED: _becomes(TrialStatus.FAILED),
+}
+
+
+def fold(state: CampaignState, entry: Entry) -> CampaignState:
+    """The state after one more entry."""
+    rule = _RULES.get(entry.kind)
+    if rule is not None:
+        state = rule(state, entry.body, entry)
+    return replace(state, seq=entry.seq, updated_at=entry.at)
+
+
+def fold_all(campaign: str, entries: Iterable[Entry]) -> CampaignState:
+    """The state after all entries of a campaign, from the first."""
+    return reduce(fold, entries, CampaignState(id=campaign))
+
+
+def best_trial(state: CampaignState) -> TrialState | None:
+    """The observed trial with the best first objective; the earliest of equals. None before the first observation."""
+    if state.spec is None:
+        return None
+    objective = state.spec.problem.objectives[0]
+    observed = [t for t in state.trials.values() if objective.name in t.outcomes]
+    return max(observed, key=lambda t: (objective.score(t.outcomes[objective.name].value), -t.number), default=None)

@@ -1,0 +1,167 @@
+"""Procedures: plans loaded, their arguments bound by name, and the analysis that turns runs into outcomes.
+
+An argument of a plan named like a device of its station gets that device, one named like a parameter of the problem
+gets the trial's value, and the others come from `with:` in the lab file or from their defaults. `**parameters` gets
+every parameter of the trial that no other argument takes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdl import plugins
+from sdl.lab.code import load_object
+from sdl.lab.spec import AnalysisSpec, LabSpec, ProcedureSpec, StepSpec
+from sdl.lab.yamlfile import YamlFile
+from sdl.model import FileFault, InputError, Outcome, Scalar
+from sdl.model.units import parse_quantity
+from sdl.protocols import Analysis, RunRecord
+
+__all__ = ["BoundStep", "Procedure", "build_procedure"]
+
+Plan = Callable[..., Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class BoundStep:
+    """A step whose plan is loaded and whose arguments are known."""
+
+    spec: StepSpec
+    plan: Plan
+    devices: tuple[str, ...]
+    """Arguments that are devices."""
+    parameters: tuple[str, ...]
+    """Arguments that are parameters of the trial."""
+    time_limit: float | None
+    """Lab seconds."""
+
+    @property
+    def name(self) -> str:
+        """Name of the step."""
+        return self.spec.name
+
+    def arguments(self, values: Mapping[str, Scalar]) -> dict[str, Any]:
+        """The plan's arguments other than devices, for one trial."""
+        return {**self.spec.with_, **{name: values[name] for name in self.parameters}}
+
+    def start(self, devices: Mapping[str, Any], values: Mapping[str, Scalar]) -> Iterator[Any]:
+        """Call the plan: the messages of this step for one trial."""
+        return self.plan(**{name: devices[name] for name in self.devices}, **self.arguments(values))
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """The recipe of a trial."""
+
+    name: str
+    steps: tuple[BoundStep, ...]
+    analysis: AnalysisSpec
+    analyse_with: Analysis
+    raw: Mapping[str, Any]
+    """As the lab file has it, inputs not filled in."""
+
+    def index(self, step: str) -> int:
+        """Position of a step."""
+        return next(i for i, s in enumerate(self.steps) if s.name == step)
+
+    def begin_from(self, index: int) -> int:
+        """Where to begin so that step `index` can be done again or in another session: its `redo_from`."""
+        earlier = self.steps[index].spec.redo_from
+        return self.index(earlier) if earlier is not None else index
+
+    def analyse(self, runs: Sequence[RunRecord]) -> dict[str, Outcome]:
+        """Outcomes of a trial from its runs.
+
+        Raises:
+            Infeasible: the runs show that the trial cannot give a material.
+        """
+        wanted = self.analysis.steps
+        chosen = [run for run in runs if not wanted or run.step in wanted]
+        return dict(self.analyse_with(chosen, **self.analysis.with_))
+
+
+def build_procedure(
+    name: str, spec: LabSpec, file: YamlFile, folder: Path, parameters: tuple[str, ...]
+) -> Procedure:
+    """Load the plans and the analysis of a procedure and bind arguments.
+
+    Raises:
+        InputError: every fault, with the line in the lab file.
+    """
+    procedure = spec.procedures[name]
+    at = ("procedures", name)
+    faults: list[FileFault] = []
+    steps = []
+    for index, step in enumerate(procedure.steps):
+        try:
+            steps.append(_bind(step, spec, folder, parameters))
+        except InputError as error:
+            faults.extend(file.fault((*at, "steps", index), fault.message) for fault in error.faults)
+    if not faults:
+        used = {name for step in steps for name in step.parameters}
+        faults.extend(
+            file.fault(
+                at,
+                f"no step of procedure {name!r} takes the parameter {unused!r}; "
+                f"parameters taken: {', '.join(sorted(used)) or 'none'}",
+            )
+            for unused in parameters
+            if unused not in used
+        )
+    analysis = _load_analysis(procedure, file, folder, at, faults)
+    if faults:
+        raise InputError(faults)
+    return Procedure(name, tuple(steps), procedure.analysis, analysis, file.data["procedures"][name])
+
+
+def _load_analysis(
+    procedure: ProcedureSpec, file: YamlFile, folder: Path, at: tuple[str, ...], faults: list[FileFault]
+) -> Any:
+    name = procedure.analysis.name
+    try:
+        return load_object(name, folder) if ":" in name else plugins.load("sdl.analyses", name)
+    except InputError as error:
+        faults.append(file.fault((*at, "analysis", "name"), str(error)))
+    return None
+
+
+def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ...]) -> BoundStep:
+    plan = load_object(step.plan, folder)
+    if not callable(plan):
+        raise InputError(f"{step.plan} is not a function")
+    station = spec.stations[step.station].devices
+    devices, taken, faults, rest = [], [], [], False
+    known = inspect.signature(plan).parameters
+    for argument in known.values():
+        if argument.kind is argument.VAR_KEYWORD:
+            rest = True
+        elif argument.kind in (argument.VAR_POSITIONAL, argument.POSITIONAL_ONLY):
+            faults.append(f"{step.plan}: argument {argument.name!r} cannot be given by name")
+        elif argument.name in station:
+            devices.append(argument.name)
+        elif argument.name in parameters:
+            taken.append(argument.name)
+        elif argument.name not in step.with_ and argument.default is argument.empty:
+            faults.append(
+                f"{step.plan}: argument {argument.name!r} is neither a device of station {step.station!r} "
+                f"({', '.join(station)}) nor a parameter ({', '.join(parameters)}) nor in `with:`"
+            )
+    if rest:
+        taken += [p for p in parameters if p not in taken and p not in step.with_]
+    else:
+        stray = [key for key in step.with_ if key not in known]
+        faults += [
+            f"`with:` has {key!r}, which {step.plan} does not take{plugins.suggest(key, list(known))}"
+            for key in stray
+        ]
+    try:
+        limit = parse_quantity(step.time_limit, "s") if step.time_limit is not None else None
+    except ValueError as error:
+        faults.append(f"time_limit: {error}")
+    if faults:
+        raise InputError([FileFault(fault) for fault in faults])
+    return BoundStep(step, plan, tuple(devices), tuple(taken), limit)

@@ -1,0 +1,120 @@
+"""The lab file as records: devices, stations, procedures, inputs, simulation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from sdl.model import JSON, Name, Record
+
+__all__ = [
+    "AnalysisSpec",
+    "DeviceSpec",
+    "InputSpec",
+    "LabSpec",
+    "OnInterrupt",
+    "ProcedureSpec",
+    "SimulationSpec",
+    "StationSpec",
+    "StepSpec",
+]
+
+OnInterrupt = Literal["resume", "redo", "discard", "ask"]
+
+
+class InputSpec(Record):
+    """A file that the lab needs and a campaign or `--set` may choose."""
+
+    path: str | None = None
+    """Default, relative to the lab file; None when the campaign has to give one."""
+    about: str = ""
+
+
+def _input(value: Any) -> Any:
+    """`table: path` declares an input of kind path without a default."""
+    return {} if value == "path" else value
+
+
+class DeviceSpec(Record):
+    """An instrument's driver and where to reach it."""
+
+    driver: str
+    """Name of a registered driver, `package.module:Class`, or `file.py:Class` relative to the lab file."""
+    address: str | None = None
+    """As in tcp://192.168.1.20:4001; None when the device is simulated."""
+    options: dict[str, JSON] = {}
+    """Passed to the driver; quantities with units, as in `14.43 mm`."""
+
+
+class StationSpec(Record):
+    """Devices that one RunEngine drives."""
+
+    devices: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class StepSpec(Record):
+    """One plan on one station."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    name: Name
+    station: Name
+    plan: str
+    """`file.py:function` relative to the lab file, or `package.module:function`: a Bluesky plan."""
+    with_: dict[str, JSON] = Field(default={}, alias="with")
+    """Constant arguments of the plan."""
+    on_interrupt: OnInterrupt = "ask"
+    """What to do when the process ended during the step: go on after it, do it again, give the trial up, or ask."""
+    redo_from: Name | None = None
+    """Earlier step to begin again from whenever this step is done again or begins in another session."""
+    retries: int = Field(default=0, ge=0, le=10)
+    """How often to try again after a fault of the equipment."""
+    time_limit: str | float | None = None
+    """Lab time after which the step is given up as a fault, as in `10 min`; None for no limit."""
+
+
+class AnalysisSpec(Record):
+    """How runs become outcomes."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    name: str
+    """Name of a registered analysis, or `file.py:function`."""
+    steps: tuple[Name, ...] = ()
+    """Steps whose runs it gets; all when empty."""
+    with_: dict[str, JSON] = Field(default={}, alias="with")
+    """Options of the analysis."""
+
+
+class ProcedureSpec(Record):
+    """The recipe of a trial."""
+
+    steps: Annotated[tuple[StepSpec, ...], Field(min_length=1)]
+    analysis: AnalysisSpec
+    description: str = ""
+
+
+class SimulationSpec(Record):
+    """Simulated instruments that stand in for devices without an address."""
+
+    simulator: str
+    """Name of a registered simulator."""
+    seed: int = Field(default=0, ge=0)
+    speed: float = Field(default=1.0, gt=0)
+    """Lab seconds a wall second."""
+    instruments: dict[Name, dict[str, JSON]]
+    """Device name → settings of its simulated instrument."""
+    options: dict[str, JSON] = {}
+
+
+class LabSpec(Record):
+    """One lab file. Trusted: it names code, and it lives on the machine that drives the lab."""
+
+    name: Name
+    description: str = ""
+    inputs: dict[Name, Annotated[InputSpec, BeforeValidator(_input)]] = {}
+    devices: Annotated[dict[Name, DeviceSpec], Field(min_length=1)]
+    stations: Annotated[dict[Name, StationSpec], Field(min_length=1)]
+    procedures: Annotated[dict[Name, ProcedureSpec], Field(min_length=1)]
+    simulation: SimulationSpec | None = None

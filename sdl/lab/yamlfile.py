@@ -1,0 +1,203 @@
+"""YAML files that people write: read with line numbers, checked against a record, every fault reported at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from sdl.model import FileFault, InputError
+
+__all__ = ["YamlFile", "faults_of", "read_yaml"]
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """The content of a YAML file as plain Python, and the line of each key."""
+
+    name: str
+    """The file as the user named it."""
+    data: Any
+    text: str
+    lines: Mapping[Path_, int]
+    """Path of keys and indices → 1-based line."""
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of the file."""
+        return Path(self.name).resolve()
+
+    def line(self, path: Sequence[str | int]) -> int | None:
+        """Line of the deepest known part of a path."""
+        for end in range(len(path), 0, -1):
+            if tuple(path[:end]) in self.lines:
+                return self.lines[tuple(path[:end])]
+        return None
+
+    def fault(self, path: Sequence[str | int], message: str) -> FileFault:
+        """A fault of this file at a path."""
+        return FileFault(message, self.name, self.line(path), ".".join(map(str, path)))
+
+
+def read_yaml(path: str | Path) -> YamlFile:
+    """Read a YAML 1.2 file whose top level is a mapping.
+
+    Raises:
+        InputError: the file is missing, is not UTF-8, or is not YAML; the message has the line.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    name = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError([FileFault(f"cannot be read: {reason}", name)]) from None
+    try:
+        raw = YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        line = mark.line + 1 if mark else None
+        raise InputError([FileFault(f"not valid YAML: {problem}", name, line)]) from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise InputError([FileFault(f"not valid YAML: {error}", name)]) from None
+    lines: dict[Path_, int] = {}
+    data = _plain(raw, (), lines, name)
+    if not isinstance(data, dict):
+        raise InputError([FileFault("the top level must be a mapping of keys to values", name, 1)])
+    return YamlFile(name, data, text, lines)
+
+
+def _plain(node: Any, path: Path_, lines: dict[Path_, int], name: str) -> Any:
+    if isinstance(node, Mapping):
+        out: dict[str, Any] = {}
+        for key, value in node.items():
+            here = (*path, str(key))
+            lines[here] = node.lc.key(key)[0] + 1 if key in node.lc.data else node.lc.line + 1  # type: ignore[attr-defined]
+            out[str(key)] = _plain(value, here, lines, name)
+        return out
+    if isinstance(node, list):
+        for index in range(len(node)):
+            lines[(*path, index)] = node.lc.item(index)[0] + 1  # type: ignore[attr-defined]
+        return [_plain(value, (*path, index), lines, name) for index, value in enumerate(node)]
+    if node is None or isinstance(node, bool):
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    if isinstance(node, date):
+        return node.isoformat()
+    raise InputError([FileFault(f"a value of type {type(node).__name__} has no place here", name)])
+
+
+def faults_of(error: ValidationError, model: type[BaseModel], file: YamlFile) -> list[FileFault]:
+    """The faults of a validation error in terms of the file: path, line, and the nearest known key."""
+    faults = []
+    for item in error.errors(include_url=False):
+        path, owner = _locate(item["loc"], model, file.data)
+        faults.append(file.fault(path, _message(dict(item), path, owner)))
+    return faults
+
+
+def _message(item: Mapping[str, Any], path: Path_, owner: Any) -> str:
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        known = _fields(owner)
+        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        return "unknown key" + (
+            f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+        )
+    if kind == "missing":
+        return "is missing"
+    if kind == "union_tag_not_found":
+        return f"`kind` is missing; one of {item['ctx'].get('expected_tags', _tags(owner))}"
+    if kind == "union_tag_invalid":
+        tag = item["ctx"]["tag"]
+        near = difflib.get_close_matches(str(tag), _tags(owner), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown kind {tag!r}, expected one of {item['ctx']['expected_tags']}{hint}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    given = item.get("input")
+    shown = isinstance(given, str | int | float | bool) and kind != "value_error"
+    return f"{message} (got {given!r})" if shown else message
+
+
+def _fields(owner: Any) -> list[str]:
+    if not (isinstance(owner, type) and issubclass(owner, BaseModel)):
+        return []
+    return [field.alias or name for name, field in owner.model_fields.items()]
+
+
+def _tags(owner: Any) -> list[str]:
+    return [str(tag) for member in _members(owner) for tag in _tag(member)]
+
+
+def _members(owner: Any) -> tuple[Any, ...]:
+    """The members of a union, annotations stripped; a single type is its own member."""
+    if get_origin(owner) is Annotated:
+        return _members(get_args(owner)[0])
+    if get_origin(owner) in (Union, UnionType):
+        return tuple(m for member in get_args(owner) for m in _members(member) if m is not type(None))
+    return (owner,)
+
+
+def _tag(member: Any) -> tuple[Any, ...]:
+    if isinstance(member, type) and issubclass(member, BaseModel) and "kind" in member.model_fields:
+        annotation = member.model_fields["kind"].annotation
+        return get_args(annotation) if get_origin(annotation) is Literal else ()
+    return ()
+
+
+def _locate(loc: Sequence[str | int], model: Any, data: Any) -> tuple[Path_, Any]:
+    """Walk a pydantic location through the raw data and the types at once.
+
+    Returns the path in the file, and the type that owns its last element. Tags of unions are no part of the path, and
+    an index into a mapping (records keep named things as sequences) is the name at that place.
+    """
+    path: Path_ = ()
+    owner: Any = model
+    current: Any = model
+    for element in loc:
+        members = _members(current)
+        chosen = [m for m in members if element in _tag(m)]
+        if chosen and not (isinstance(data, Mapping) and element in data):
+            current = chosen[0]
+            continue
+        owner = members[0] if len(members) == 1 else current
+        if isinstance(data, Mapping) and isinstance(element, int):
+            element = list(data)[element] if element < len(data) else element
+        data, current = _descend(data, element), _type_at(members, element)
+        path = (*path, element)
+    return path, owner if loc else model
+
+
+def _descend(data: Any, element: str | int) -> Any:
+    if isinstance(data, Mapping):
+        return data.get(str(element))
+    if isinstance(data, list) and isinstance(element, int) and element < len(data):
+        return data[element]
+    return None
+
+
+def _type_at(members: Sequence[Any], element: str | int) -> Any:
+    for member in members:
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            for name, field in member.model_fields.items():
+                if element in (name, field.alias):
+                    return field.annotation
+        arguments = get_args(member)
+        if get_origin(member) is tuple and arguments:
+            return arguments[0]
+        if get_origin(member) in (dict, Mapping) and len(arguments) == 2:
+            return arguments[1]
+    return None
