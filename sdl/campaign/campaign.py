@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -191,7 +193,10 @@ def _existing(store: str | Path, name: str) -> str:
 
 
 def _in_thread(work: Callable[[], Any], control: Control) -> None:
-    """Run `work` in a thread; meanwhile Ctrl-C pauses, and again aborts. Raises what `work` raises."""
+    """Run `work` in a thread; meanwhile Ctrl-C pauses, and again aborts. Raises what `work` raises.
+
+    Ctrl-C raises no KeyboardInterrupt here: one at the wrong moment would leave the thread alone with a closed store.
+    """
     failure: list[BaseException] = []
 
     def call() -> None:
@@ -201,11 +206,23 @@ def _in_thread(work: Callable[[], Any], control: Control) -> None:
             failure.append(error)
 
     thread = threading.Thread(target=call, name="sdl-campaign")
-    thread.start()
-    while thread.is_alive():
-        try:
-            thread.join(0.2)
-        except KeyboardInterrupt:
-            (control.abort if control.pausing else control.pause)("Ctrl-C")
+    with _ctrl_c(control):
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.1)
+            control.settle()
     if failure:
         raise failure[0]
+
+
+@contextlib.contextmanager
+def _ctrl_c(control: Control) -> Iterator[None]:
+    """Ctrl-C asks the campaign. Only the main thread may say so; elsewhere it stays as it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: control.ask("Ctrl-C"))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 __all__ = ["Control"]
 
@@ -20,6 +21,7 @@ class Control:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
+        self._asked: SimpleQueue[str] = SimpleQueue()
         self.pausing = ""
         """Why the campaign should pause at the end of the step; empty while it should not."""
         self.aborting = ""
@@ -33,6 +35,19 @@ class Control:
             if self.pausing or self.aborting:
                 self._wake.set()
             return self._wake
+
+    def ask(self, reason: str) -> None:
+        """Note a request from a signal handler: the first pauses, the next aborts. `settle` carries it out."""
+        self._asked.put(reason)  # the one queue that a signal handler may use: nothing is locked or printed here
+
+    def settle(self) -> None:
+        """Carry out what signal handlers have asked for."""
+        while True:
+            try:
+                reason = self._asked.get_nowait()
+            except Empty:
+                return
+            (self.abort if self.pausing else self.pause)(reason)
 
     def pause(self, reason: str = "asked to pause") -> None:
         """Finish the step under way, then pause."""

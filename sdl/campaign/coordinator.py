@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sdl.campaign._recent import RecentEntries
 from sdl.campaign.control import Control
 from sdl.campaign.files import LoadedCampaign
 from sdl.campaign.planning import PlannerFailure, PlannerHost
 from sdl.campaign.rules import Ending, ended
 from sdl.campaign.seeds import derive_seed
-from sdl.campaign.trial import PauseNeeded, TrialRunner
+from sdl.campaign.trial import PauseNeeded, TrialRunner, approval
 from sdl.journal import Entry, Store, Writer, kinds
-from sdl.journal.state import CampaignState, fold
+from sdl.journal.state import CampaignState, TrialState, fold
 from sdl.lab.spec import OnInterrupt
 from sdl.lab.station import Station
-from sdl.model import Exhausted, SdlError, TrialStatus
+from sdl.model import Exhausted, SdlError, Trial, TrialStatus
 from sdl.protocols import Clock
 
 __all__ = ["Coordinator", "OnEvent"]
@@ -63,6 +64,9 @@ class Coordinator:
         self._pause_reason: PauseNeeded | None = None
         self._exhausted = ""
         self._faults_in_a_row = 0
+        self._recent = RecentEntries()
+        writer.subscribe(self._recent.add)
+        self._told: dict[int, tuple[TrialState, Trial]] = {}
         self._trials = TrialRunner(self, answer)
 
     @property
@@ -76,13 +80,23 @@ class Coordinator:
 
     async def record(self, kind: str, body: Mapping[str, Any]) -> Entry:
         """Write an entry durably, fold it, and say so."""
-        async with (
-            self._order
-        ):  # two trials must not fold their entries in another order than the journal has them
-            entry = await self.writer.aappend(kind, body)
-            self.state = fold(self.state, entry)
-        self._on_event(entry, self.state)
-        return entry
+        return (await self.record_all([(kind, body)]))[-1]
+
+    async def record_all(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:
+        """Write entries that belong together with one wait for the disk; fold them, and say so.
+
+        Cancelling the caller does not part the three.
+        """
+        return await asyncio.shield(self._record(items))
+
+    async def _record(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:
+        # Two trials must not fold their entries in another order than the journal has them.
+        async with self._order:
+            entries = await self.writer.aappend_all(items)
+            for entry in entries:
+                self.state = fold(self.state, entry)
+                self._on_event(entry, self.state)
+        return entries
 
     async def run(self) -> None:
         """Go round the loop until the campaign ends by its own rule, pauses, or aborts; the last entry says which."""
@@ -144,7 +158,7 @@ class Coordinator:
         seed = derive_seed(self.spec.seed, "propose", number)
         known = self.state.seq
         try:
-            proposals = await self._planner.propose(self.state.known_trials(), 1, seed)
+            proposals = await self._planner.propose(self._known_trials(), 1, seed)
         except Exhausted as error:
             self._exhausted = str(error)
             return None
@@ -159,18 +173,33 @@ class Coordinator:
         if not proposals:
             self._exhausted = "the planner has nothing left to propose"
             return None
-        await self.record(
-            kinds.TRIAL_PROPOSED,
-            {
-                "trial": number,
-                "parameters": proposals[0].parameters,
-                "reason": proposals[0].reason.model_dump(mode="json"),
-                "planner": self._planner.identity,
-                "seed": seed,
-                "known_seq": known,
-            },
-        )
+        proposed = {
+            "trial": number,
+            "parameters": proposals[0].parameters,
+            "reason": proposals[0].reason.model_dump(mode="json"),
+            "planner": self._planner.identity,
+            "seed": seed,
+            "known_seq": known,
+        }
+        await self.record_all([(kinds.TRIAL_PROPOSED, proposed), (kinds.TRIAL_APPROVED, approval(number))])
         return number
+
+    def _known_trials(self) -> list[Trial]:
+        """Every trial as planners see it; those that have not changed since the last time are not built again."""
+        known = []
+        for number, trial in self.state.trials.items():
+            kept = self._told.get(number)
+            if kept is None or kept[0] is not trial:
+                kept = self._told[number] = (trial, trial.as_trial())
+            known.append(kept[1])
+        return known
+
+    def entries_of(self, number: int) -> Iterable[Entry]:
+        """Entries of a trial, from its proposal on: those at hand, or read from the store after a restart."""
+        kept = self._recent.take(number)
+        if kept is not None:
+            return kept
+        return self.store.entries(self.state.id, after=self.state.trials[number].first_seq)
 
     def _settle(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         """Take the results of finished trials; returns those still under way."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from sdl import plugins
+from sdl.campaign._planner_worker import build_planner
 from sdl.lab.labfile import Lab, load_lab
 from sdl.lab.procedure import Procedure
 from sdl.lab.yamlfile import YamlFile, faults_of, read_yaml
 from sdl.model import CampaignSpec, FileFault, InputError, Pool, Problem
 
 __all__ = ["LoadedCampaign", "load_campaign"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,24 +67,68 @@ def load_campaign(
         given["seed"] = seed
     if trials is not None:
         given["budget.trials"] = trials
-    declared = read_yaml(lab_file).data.get("inputs") if lab_file.is_file() else None
+    there = _is_file(lab_file)
+    declared = read_yaml(lab_file).data.get("inputs") if there else None
     declared = declared if isinstance(declared, dict) else {}
     data = apply_settings(file.data, given, list(declared))
-    spec = _validated(YamlFile(file.name, data, file.text, file.lines))
-    if not lab_file.is_file():
-        raise InputError([file.fault(("lab",), f"no such file: {lab_file}")])
-    # Paths in the campaign file are relative to it; those of --set come from the user's own folder.
-    own = {name: _beside(file, value) for name, value in (file.data.get("inputs") or {}).items()}
-    from_settings = {name: str(value) for name, value in given.items() if name in declared}
-    lab = load_lab(lab_file, {**own, **from_settings})
-    spec = _with_pool(spec, lab, file)
-    plugins.find("sdl.planners", spec.planner.name)
-    procedure = lab.procedure(spec.procedure, spec.problem.parameter_names)
-    return LoadedCampaign(spec, lab, procedure)
+    faults: list[FileFault] = []
+    spec = _tried(faults, lambda: _validated(YamlFile(file.name, data, file.text, file.lines)))
+    lab = None
+    if there:
+        lab = _tried(faults, lambda: load_lab(lab_file, {**_own_inputs(file), **_named(given, declared)}))
+    elif isinstance(data.get("lab"), str):
+        faults.append(file.fault(("lab",), f"no such file: {lab_file}"))
+    if spec is None or lab is None:
+        raise InputError(faults)
+    return _fitted(spec, lab, file)
+
+
+def _fitted(spec: CampaignSpec, lab: Lab, file: YamlFile) -> LoadedCampaign:
+    """Bind a campaign to its lab: the pool, the planner and the procedure."""
+    faults: list[FileFault] = []
+    whole = _tried(faults, lambda: _with_pool(spec, lab, file))
+    _tried(faults, lambda: build_planner(spec.planner.name, spec.planner.options), file, "planner")
+    names = spec.problem.parameter_names
+    procedure = _tried(faults, lambda: lab.procedure(spec.procedure, names), file, "procedure")
+    if whole is None or procedure is None or faults:
+        raise InputError(faults)
+    return LoadedCampaign(whole, lab, procedure)
+
+
+def _tried(
+    faults: list[FileFault], check: Callable[[], T], file: YamlFile | None = None, key: str = ""
+) -> T | None:
+    """What `check` returns, or None and its faults in the list; those without a file are at a key of `file`."""
+    try:
+        return check()
+    except InputError as error:
+        faults += [
+            file.fault((key,), fault.message) if file is not None and not fault.file else fault
+            for fault in error.faults
+        ]
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _own_inputs(file: YamlFile) -> dict[str, str]:
+    """Inputs that the campaign file gives; their paths are relative to it."""
+    given = file.data.get("inputs")
+    return {name: _beside(file, value) for name, value in given.items()} if isinstance(given, dict) else {}
+
+
+def _named(given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, str]:
+    """Inputs that settings give; their paths are relative to the user's own folder."""
+    return {name: str(value) for name, value in given.items() if name in declared}
 
 
 def _beside(file: YamlFile, path: Any) -> str:
-    return str(Path(file.name).resolve().parent / str(path))
+    return str(Path(file.name).absolute().parent / str(path))
 
 
 def _lab_file(file: YamlFile, settings: Mapping[str, Any]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from platform import platform, python_version
 from socket import gethostname
@@ -19,16 +19,12 @@ from sdl.campaign.planning import PlannerHost
 from sdl.campaign.recovery import interrupted_entries
 from sdl.journal import JournalError, Store, Writer, kinds
 from sdl.journal.state import CampaignState, fold
-from sdl.lab.clock import LabClock
-from sdl.lab.devices import build_devices
-from sdl.lab.labfile import Lab
-from sdl.lab.simulation import SimulatedInstruments
+from sdl.lab.opening import connect_lab
 from sdl.lab.spec import OnInterrupt
-from sdl.lab.station import Station
 from sdl.model import SdlError
 from sdl.wire import Publisher
 
-__all__ = ["connect_lab", "run_session", "software_versions"]
+__all__ = ["run_session", "software_versions"]
 
 _PACKAGES = (
     "self-driving-lab",
@@ -131,11 +127,15 @@ async def _with_lab(
     try:
         async with contextlib.AsyncExitStack() as stack:
             try:
-                clock, stations = await stack.enter_async_context(connect_lab(loaded.lab, _stations(loaded)))
+                lab = await stack.enter_async_context(connect_lab(loaded.lab, _stations(loaded)))
             except SdlError as error:
                 return await _cannot_open(error, writer, state, on_event)
+            opened = await writer.aappend(kinds.LAB_OPENED, lab.as_json())
+            state = fold(state, opened)
+            on_event(opened, state)
+            stations = lab.stations
             coordinator = Coordinator(
-                loaded, store, writer, state, stations, planner, clock, control, on_event, answer
+                loaded, store, writer, state, stations, planner, lab.clock, control, on_event, answer
             )
             try:
                 await coordinator.run()
@@ -164,33 +164,3 @@ async def _cannot_open(
     state = fold(state, entry)
     on_event(entry, state)
     return state
-
-
-@contextlib.asynccontextmanager
-async def connect_lab(
-    lab: Lab, names: Iterable[str] | None = None
-) -> AsyncIterator[tuple[LabClock, dict[str, Station]]]:
-    """Start simulated instruments where there are any, and open stations; close all of it in the end.
-
-    Args:
-        lab: the lab.
-        names: stations to open; all by default.
-
-    Raises:
-        SdlError: the simulated instruments do not start, or devices cannot be built or connected.
-    """
-    simulated = lab.simulated_devices() and lab.spec.simulation
-    clock = LabClock(lab.spec.simulation.speed if simulated and lab.spec.simulation else 1.0)
-    async with contextlib.AsyncExitStack() as stack:
-        addresses: dict[str, str] = {}
-        if simulated:
-            paths = {name: str(item.path) for name, item in lab.inputs.items()}
-            instruments = await asyncio.to_thread(SimulatedInstruments, lab.file.path, paths)
-            stack.push_async_callback(asyncio.to_thread, instruments.close)
-            addresses = instruments.addresses
-        wanted = lab.spec.stations if names is None else names
-        stations = {name: Station(name, build_devices(lab, name, addresses, clock), clock) for name in wanted}
-        for station in stations.values():
-            stack.push_async_callback(station.close)
-            await station.open()
-        yield clock, stations

@@ -14,12 +14,12 @@ __all__ = ["apply_settings", "parse_settings"]
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     """Read `key=value` texts; values are YAML, so `72` is a number and `[a, b]` a list.
 
-    Raises:
-        InputError: every text without a key and an equals sign, or whose value is not YAML.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    A value that is no number, no truth value and not in quotes or brackets is text as it stands: a path may hold
+    `#` or `: `. So is one that is not YAML.
 
+    Raises:
+        InputError: every text without a key and an equals sign.
+    """
     settings: dict[str, Any] = {}
     faults = []
     for text in texts:
@@ -27,13 +27,22 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         if not key.strip() or not equals:
             faults.append(FileFault(f"--set {text!r} is not key=value, as in budget.hours=72"))
             continue
-        try:
-            settings[key.strip()] = YAML(typ="safe", pure=True).load(value) if value else ""
-        except YAMLError:
-            settings[key.strip()] = value
+        settings[key.strip()] = _value(value.strip())
     if faults:
         raise InputError(faults)
     return settings
+
+
+def _value(text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, LookupError, RecursionError):
+        return text
+    quoted = text[:1] in ("'", '"', "[", "{")
+    return value if quoted or (text and isinstance(value, int | float | None)) else text
 
 
 def apply_settings(
@@ -52,8 +61,8 @@ def apply_settings(
     for key, value in settings.items():
         parts = key.split(".")
         if len(parts) == 1 and key in lab_inputs:
-            changed.setdefault("inputs", {})[key] = str(value)
-        elif parts[0] not in fields:
+            parts, value = ["inputs", key], str(value)
+        if parts[0] not in fields:
             hint = suggest(parts[0], [*fields, *lab_inputs])
             faults.append(
                 FileFault(f"--set {key}: neither a field of the campaign nor an input of the lab{hint}")
@@ -80,12 +89,14 @@ def _put(data: dict[str, Any], parts: Sequence[str], value: Any) -> str:
             # `planner: bayes` is short for `planner: {name: bayes}`; a setting below it needs the long form.
             if part == "planner" and isinstance(here.get(part), str):
                 here[part] = {"name": here[part]}
-            here = here.setdefault(part, {})
-        elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
+            if here.get(part) is None:  # missing, or a key with nothing after it
+                here[part] = {}
+            here = here[part]
+        elif isinstance(here, list) and part.isdecimal() and int(part) < len(here):
             here = here[int(part)]
         else:
             return f"{'.'.join(parts[: depth + 1])} is not a group of settings"
-    if isinstance(here, list) and parts[-1].isdigit() and int(parts[-1]) < len(here):
+    if isinstance(here, list) and parts[-1].isdecimal() and int(parts[-1]) < len(here):
         here[int(parts[-1])] = value
         return ""
     if not isinstance(here, dict):

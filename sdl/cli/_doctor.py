@@ -157,8 +157,8 @@ def _store(path: Path) -> Iterator[Finding]:
 
 
 def _lab(path: Path, settings: list[str]) -> Iterator[Finding]:
-    from sdl.campaign.session import connect_lab
     from sdl.lab.labfile import load_lab
+    from sdl.lab.opening import connect_lab
 
     try:
         lab = load_lab(path, {name: str(value) for name, value in parse_settings(settings).items()})
@@ -173,10 +173,10 @@ def _lab(path: Path, settings: list[str]) -> Iterator[Finding]:
 
 async def _connected(opening: Any) -> list[Finding]:
     try:
-        async with opening as (_, stations):
+        async with opening as opened:
             return [
                 Finding(f"station {station.name}", "ok", f"{', '.join(station.devices)} answer")
-                for station in stations.values()
+                for station in opened.stations.values()
             ]
     except InputError as error:
         return [Finding("lab", "fault", str(fault)) for fault in error.faults]

@@ -25,16 +25,16 @@ class Progress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = (
-            Live(get_renderable=self._status, console=console, refresh_per_second=8, transient=True)
-            if console.is_terminal
-            else None
-        )
         self._state: CampaignState | None = None
         self._activity = "starting"
         self._began = time.monotonic()
         self._ended_before = 0
         self._notice = ""
+        self._live = (
+            Live(get_renderable=self._status, console=console, refresh_per_second=8, transient=True)
+            if console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -61,7 +61,8 @@ class Progress:
         if line is not None:
             text = line(entry.body, state)
             if text is not None:
-                self._console.print(text)
+                one_line = entry.kind in _ROWS and self._console.is_terminal
+                self._console.print(text, no_wrap=one_line, overflow="ellipsis" if one_line else None)
         activity = _ACTIVITY.get(entry.kind)
         if activity is not None:
             self._activity = activity.format(
@@ -109,24 +110,46 @@ def _opened(body: Any, state: CampaignState) -> Text:
     verb = "begins" if not state.trials else f"goes on after trial {max(state.trials)}"
     spec = state.spec
     planner = f", planner {spec.planner.name}, seed {spec.seed}" if spec else ""
-    return Text(f"campaign {state.name} ({state.id}) {verb}{planner}", style="bold")
+    text = Text(f"campaign {state.name} ({state.id}) {verb}{planner}", style="bold")
+    if spec is not None:
+        heads = [f"{name:>{width}}" for name, width in _columns(state).items()]
+        text.append("\n    trial  " + "  ".join(heads), style="not bold dim")
+    return text
+
+
+def _columns(state: CampaignState) -> dict[str, int]:
+    """Name of each objective and parameter → width of its column."""
+    assert state.spec is not None
+    objectives = {o.name: max(len(o.name), 19) for o in state.spec.problem.objectives}
+    return objectives | {name: max(len(name), 6) for name in state.spec.problem.parameter_names}
+
+
+def _cells(trial: TrialState, state: CampaignState) -> str:
+    cells = []
+    for name, width in _columns(state).items():
+        if name in trial.parameters:
+            cells.append(f"{number(trial.parameters[name]):>{width}}")
+        elif name in trial.outcomes:
+            cells.append(f"{outcome(trial.outcomes[name]):>{width}}")
+        else:
+            cells.append(" " * width)
+    return "  ".join(cells)
 
 
 def _observed(body: Any, state: CampaignState) -> Text:
     trial = state.trials[body["trial"]]
     best = best_trial(state)
-    star = "★" if best is not None and best.number == trial.number else " "
-    others = {
-        name: value
-        for name, value in trial.outcomes.items()
-        if state.spec is None or name not in {o.name for o in state.spec.problem.objectives}
-    }
+    star = best is not None and best.number == trial.number
     text = Text()
-    text.append(f"{star} trial {trial.number:>3}  ", style="bold green" if star == "★" else "green")
-    text.append(f"{_objectives(trial, state)}", style="bold")
+    text.append(f"  {'★' if star else ' '} {trial.number:>5}  ", style="bold green" if star else "green")
+    text.append(_cells(trial, state), style="bold" if star else "")
+    others = [
+        f"{name} {outcome(value.model_copy(update={'sem': None}))}"
+        for name, value in trial.outcomes.items()
+        if name not in _columns(state)
+    ]
     if others:
-        text.append("  " + ", ".join(f"{name} {outcome(value)}" for name, value in others.items()))
-    text.append(f"  ← {parameters(_ordered(trial, state))}", style="dim")
+        text.append("  → " + ", ".join(others), style="dim")
     return text
 
 
@@ -138,9 +161,8 @@ def _ordered(trial: TrialState, state: CampaignState) -> dict[str, Any]:
 def _bad(word: str, style: str) -> Callable[[Any, CampaignState], Text]:
     def line(body: Any, state: CampaignState) -> Text:
         trial = state.trials[body["trial"]]
-        text = Text(f"✗ trial {trial.number:>3}  {word}: ", style=style)
+        text = Text(f"  ✗ {trial.number:>5}  {word}: ", style=style)
         text.append(plain(str(body["message"])))
-        text.append(f"  ← {parameters(_ordered(trial, state))}", style="dim")
         return text
 
     return line
@@ -186,6 +208,9 @@ def _amended(body: Any, state: CampaignState) -> Text:
     )
     return Text(f"campaign {state.name} amended: {changes}", style="dim")
 
+
+_ROWS = frozenset({kinds.TRIAL_OBSERVED})
+"""Rows of the table of trials: cut rather than wrapped, where the terminal is narrow."""
 
 _LINES: dict[str, Callable[[Any, CampaignState], Text | None]] = {
     kinds.SESSION_OPENED: _opened,

@@ -120,7 +120,7 @@ def _signals(control: Control) -> Iterator[Control]:
     """SIGTERM and SIGHUP pause, and a second one aborts, as Ctrl-C does."""
 
     def on_signal(number: int, frame: Any) -> None:
-        (control.abort if control.pausing else control.pause)(signal.Signals(number).name)
+        control.ask(signal.Signals(number).name)
 
     before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:

@@ -10,10 +10,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -54,8 +53,12 @@ class Writer:
         self.epoch = ledger.epoch
         """Number of this taking of the lease; devices refuse orders of an older one."""
         self._ledger = ledger
-        self._queue: SimpleQueue[Draft | _Order | None] = SimpleQueue()
+        self._queue: deque[Draft | _Order | None] = deque()
         self._lock = threading.Lock()
+        self._arrived = threading.Event()
+        """Something is in the queue."""
+        self._urgent = threading.Event()
+        """Somebody waits for something in the queue."""
         self._at = ledger.at
         self._waiting = self._waiting_text = 0
         self._failure: JournalError | None = None
@@ -88,6 +91,23 @@ class Writer:
         done = self._submit(kind, body, durable)
         try:
             return await asyncio.wrap_future(done)
+        except JournalError:
+            self._told = True
+            raise
+
+    async def aappend_all(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:
+        """Record entries that belong together, in order, with one wait for the disk. See `aappend`."""
+        self._outside()
+        texts = [(kind, canonical(body)) for kind, body in entries]
+        done: list[Future[Entry]] = [Future() for _ in texts]
+        with self._lock:
+            self._check()
+            for (kind, text), future in zip(texts, done, strict=True):
+                future.set_running_or_notify_cancel()
+                self._put(kind, text, True, future)
+        try:
+            await asyncio.wrap_future(done[-1])
+            return [future.result() for future in done]
         except JournalError:
             self._told = True
             raise
@@ -139,7 +159,7 @@ class Writer:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._queue.put(None)
+                self._enqueue(None, urgent=True)
         self._thread.join()
         if self._failure is not None and not self._told:
             self._told = True
@@ -171,7 +191,16 @@ class Writer:
         self._at = max(time.time_ns(), self._at)
         self._waiting += 1
         self._waiting_text += len(text)
-        self._queue.put(Draft(kind, text, self._at, durable, done))
+        self._enqueue(Draft(kind, text, self._at, durable, done), urgent=done is not None)
+
+    def _enqueue(self, item: Draft | _Order | None, *, urgent: bool) -> None:
+        # What nobody waits for wakes the writer's thread once, not once an entry: each waking costs more CPU than the
+        # entry itself. The caller holds the lock.
+        self._queue.append(item)
+        if not self._arrived.is_set():
+            self._arrived.set()
+        if urgent and not self._urgent.is_set():
+            self._urgent.set()
 
     def _order(self, action: Callable[[Ledger], None]) -> None:
         self._outside()
@@ -179,7 +208,7 @@ class Writer:
         done.set_running_or_notify_cancel()
         with self._lock:
             self._check()
-            self._queue.put((action, done))
+            self._enqueue((action, done), urgent=True)
         self._wait(done)
 
     def _wait(self, done: Future[_T]) -> _T:
@@ -236,21 +265,25 @@ class Writer:
 
     def _next(self) -> tuple[list[Draft], _Order | None, bool]:
         """Drafts that came in together, the order that follows them, and whether to go on."""
-        drafts: list[Draft] = []
         until = min(self._beat_due, self._sync_due)
-        try:
-            item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
-            until = time.monotonic() + _LINGER_S
-            while isinstance(item, Draft):
+        if not self._arrived.wait(timeout=max(0.0, until - time.monotonic())):
+            return [], None, True
+        self._urgent.wait(timeout=_LINGER_S)
+        drafts: list[Draft] = []
+        with self._lock:
+            while self._queue and len(drafts) < _GROUP:
+                item = self._queue.popleft()
+                if not isinstance(item, Draft):
+                    self._settle_events()
+                    return drafts, item, item is not None
                 drafts.append(item)
-                if len(drafts) >= _GROUP:
-                    return drafts, None, True
-                if item.done is not None:
-                    until = 0.0  # somebody waits for it
-                item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
-        except Empty:
-            return drafts, None, True
-        return drafts, item, item is not None
+            self._settle_events()
+        return drafts, None, True
+
+    def _settle_events(self) -> None:
+        if not self._queue:
+            self._arrived.clear()
+            self._urgent.clear()
 
     def _commit(self, drafts: list[Draft]) -> None:
         durable = any(draft.durable for draft in drafts)
@@ -307,13 +340,14 @@ class Writer:
         with self._lock:
             self._failure = error
         waiting = [done for done in self._under_way if not done.done()]
-        with suppress(Empty):
-            while True:
-                item = self._queue.get_nowait()
-                if isinstance(item, Draft):
-                    waiting += [item.done] if item.done is not None else []
-                elif item is not None:
-                    waiting.append(item[1])
+        with self._lock:
+            items = list(self._queue)
+            self._queue.clear()
+        for item in items:
+            if isinstance(item, Draft):
+                waiting += [item.done] if item.done is not None else []
+            elif item is not None:
+                waiting.append(item[1])
         for done in waiting:
             done.set_exception(error)
 

@@ -15,6 +15,7 @@ __all__ = [
     "CAMPAIGN_PAUSED",
     "DOCUMENT",
     "KINDS",
+    "LAB_OPENED",
     "PLANNER_FAULT",
     "RUN_INTERRUPTED",
     "SESSION_CLOSED",
@@ -32,11 +33,15 @@ __all__ = [
 ]
 
 CAMPAIGN_CREATED: Final = "campaign.created"
-"""`spec` (CampaignSpec, the pool filled in), `lab` {name, file, sha256}, `inputs` {name: {path, sha256}}, `procedure`."""
+"""`spec` (CampaignSpec, the pool filled in), `lab` {name, file, sha256, text}, `inputs` {name: {path, sha256, text}},
+`procedure`."""
 CAMPAIGN_AMENDED: Final = "campaign.amended"
 """`spec`: the whole specification in force from here on; `changes` {dotted key: [old, new]}."""
 SESSION_OPENED: Final = "session.opened"
 """`holder`, `epoch`, `versions` {package: version}, `lab_speed`. A process took the campaign up."""
+LAB_OPENED: Final = "lab.opened"
+"""`addresses` {device: address}, `simulated` [device], `control` (of the simulation, or ""), `speed`. Devices are
+connected."""
 SESSION_CLOSED: Final = "session.closed"
 """`lab_seconds` in all. The process let the campaign go in good order."""
 CAMPAIGN_PAUSED: Final = "campaign.paused"
@@ -48,7 +53,8 @@ CAMPAIGN_ABORTED: Final = "campaign.aborted"
 PLANNER_FAULT: Final = "planner.fault"
 """`planner`, `message`: the planner raised or proposed something outside the problem."""
 TRIAL_PROPOSED: Final = "trial.proposed"
-"""`trial`, `parameters`, `reason`, `planner` {name, version, options}, `seed`, `known_seq` (last entry the planner knew)."""
+"""`trial`, `parameters`, `reason`, `planner` {name, version, options}, `seed`, `known_seq` (last entry that the planner
+knew)."""
 TRIAL_APPROVED: Final = "trial.approved"
 """`trial`, `by`."""
 TRIAL_REJECTED: Final = "trial.rejected"
@@ -72,4 +78,6 @@ TRIAL_INFEASIBLE: Final = "trial.infeasible"
 TRIAL_FAILED: Final = "trial.failed"
 """`trial`, `message`, `device`, `lab_seconds`."""
 
-KINDS: Final = frozenset(value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str))
+KINDS: Final = frozenset(
+    value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str)
+)

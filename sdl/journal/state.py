@@ -145,7 +145,12 @@ def _amended(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Cam
 
 def _opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     return replace(
-        state, status="running", message="", advice="", sessions=state.sessions + 1, epoch=body.get("epoch", 0)
+        state,
+        status="running",
+        message="",
+        advice="",
+        sessions=state.sessions + 1,
+        epoch=body.get("epoch", 0),
     )
 
 
@@ -266,4 +271,6 @@ def best_trial(state: CampaignState) -> TrialState | None:
         return None
     objective = state.spec.problem.objectives[0]
     observed = [t for t in state.trials.values() if objective.name in t.outcomes]
-    return max(observed, key=lambda t: (objective.score(t.outcomes[objective.name].value), -t.number), default=None)
+    return max(
+        observed, key=lambda t: (objective.score(t.outcomes[objective.name].value), -t.number), default=None
+    )

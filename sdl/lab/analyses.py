@@ -120,13 +120,13 @@ def read_spectrum(path: str | Path) -> tuple[Array, Array]:
 
 def _above_baseline(absorbance: Array) -> Array:
     """Absorbance less its mean at the red end, where silver hardly absorbs: takes lamp drift out."""
-    return absorbance - absorbance[-max(absorbance.size // 20, 3) :].mean()
+    return np.asarray(absorbance - absorbance[-max(absorbance.size // 20, 3) :].mean(), dtype=np.float64)
 
 
 def spectral_loss(absorbance: Array, target: Array) -> float:
-    """1 − cosine of the angle between two spectra above their baselines: 0 for the same shape, whatever the height.
+    """Angle between two spectra above their baselines, rad: 0 for the same shape at any height, π/2 for no overlap.
 
-    The spectral angle of F. A. Kruse et al., Remote Sens. Environ. 44, 145 (1993), as its cosine.
+    The spectral angle of F. A. Kruse et al., Remote Sens. Environ. 44, 145 (1993), doi:10.1016/0034-4257(93)90013-N.
 
     Args:
         absorbance: shape (w,).
@@ -134,7 +134,7 @@ def spectral_loss(absorbance: Array, target: Array) -> float:
     """
     a, b = _above_baseline(absorbance), _above_baseline(target)
     scale = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return 1.0 - float(a @ b) / scale if scale > 0 else 1.0
+    return float(np.arccos(np.clip(a @ b / scale, -1.0, 1.0))) if scale > 0 else float(np.pi / 2)
 
 
 def measure_peak(wavelength: Array, absorbance: Array, window: float = 16.0) -> SpectrumFeatures:
@@ -208,7 +208,7 @@ def spectrum_match(
         min_absorbance: least peak height that counts as particles.
 
     Returns:
-        `mismatch` (1, see `spectral_loss`), `peak_wavelength` (nm), `linewidth` (nm), `absorbance` (1).
+        `mismatch` (an angle, unit 1, see `spectral_loss`), `peak_wavelength` (nm), `linewidth` (nm), `absorbance` (1).
 
     Raises:
         Infeasible: the mean spectrum has no peak of that height.

@@ -6,8 +6,9 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from sdl.model import InputError
@@ -37,6 +38,16 @@ def _from_package(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(f"module {name!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # a module is anybody's code
+        raise InputError(f"module {name!r} fails on import: {type(error).__name__}: {error}") from error
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the source each time: cached bytecode is told apart by second and size only, and edits are quicker."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The compiled source."""
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -49,17 +60,20 @@ def _from_file(path: Path) -> ModuleType:
     name = f"_sdl_lab_{digest}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path}: not a Python file")
+    loader = _FreshLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except SyntaxError as error:
         del sys.modules[name]
-        raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
-    except Exception as error:  # the file is the user's: whatever it raises is said with its line
+        raise InputError(f"{error.filename or path}:{error.lineno}: {error.msg}") from error
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the file is the user's: whatever it raises is said with its line
         del sys.modules[name]
         raise InputError(f"{path}:{_line_in(error, path)}: {type(error).__name__}: {error}") from error
     return module

@@ -11,7 +11,7 @@ from typing import Any
 
 from sdl.lab.labfile import Lab, find_driver
 from sdl.lab.spec import DeviceSpec
-from sdl.model import Fault, FileFault, InputError, SdlError
+from sdl.model import Fault, InputError, SdlError
 from sdl.plugins import suggest
 from sdl.protocols import Clock, HasSafeState
 
@@ -21,6 +21,9 @@ CONNECT_LIMIT = 20.0
 """Wall seconds for a device to connect."""
 SAFE_LIMIT = 10.0
 """Wall seconds for a device to confirm its safe state."""
+
+_GIVEN = ("address", "prefix", "name", "clock", "parent")
+"""Arguments of drivers that no option can give."""
 
 
 def build_devices(lab: Lab, station: str, addresses: Mapping[str, str], clock: Clock) -> dict[str, Any]:
@@ -41,21 +44,35 @@ def build_devices(lab: Lab, station: str, addresses: Mapping[str, str], clock: C
         address = spec.address or addresses.get(name, "")
         try:
             devices[name] = _build(name, spec, address, clock, lab.folder)
-        except (TypeError, ValueError, SdlError) as error:
-            faults.append(lab.file.fault(("devices", name), str(error)))
+        except _StrayOptions as error:
+            at = ("devices", name, "options")
+            faults += [
+                lab.file.fault((*at, key), f"unknown option{hint}") for key, hint in error.hints.items()
+            ]
+        except Exception as error:  # a driver is anybody's code
+            text = str(error) if isinstance(error, SdlError | TypeError | ValueError) else repr(error)
+            faults.append(lab.file.fault(("devices", name), text))
     if faults:
         raise InputError(faults)
     return devices
+
+
+class _StrayOptions(Exception):
+    """Options that a driver does not take, each with a hint."""
+
+    def __init__(self, hints: Mapping[str, str]) -> None:
+        self.hints = hints
+        super().__init__()
 
 
 def _build(name: str, spec: DeviceSpec, address: str, clock: Clock, folder: Path) -> Any:
     driver = find_driver(spec.driver, folder)
     accepted = inspect.signature(driver).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-    stray = [key for key in spec.options if key not in accepted]
-    if stray and not open_ended:
-        options = [p for p in accepted if p not in ("address", "prefix", "name", "clock", "parent")]
-        raise InputError([FileFault(f"unknown option {key!r}{suggest(key, options)}") for key in stray])
+    stray = [k for k in spec.options if k in _GIVEN or (k not in accepted and not open_ended)]
+    if stray:
+        options = [p for p in accepted if p not in _GIVEN]
+        raise _StrayOptions({key: suggest(key, options) for key in stray})
     offered = {"name": name, "clock": clock}
     offered["prefix" if "prefix" in accepted else "address"] = address  # ophyd calls an address a prefix
     given = {key: value for key, value in offered.items() if key in accepted}
@@ -125,6 +142,7 @@ async def close_devices(devices: Mapping[str, Any]) -> None:
         for verb in ("close", "disconnect"):
             method = getattr(device, verb, None)
             if inspect.iscoroutinefunction(method):
-                with contextlib.suppress(OSError, TimeoutError, SdlError):  # the other end is gone already
+                # Whatever a driver raises here, the other devices still have to be closed.
+                with contextlib.suppress(Exception):
                     await asyncio.wait_for(method(), SAFE_LIMIT)
                 break

@@ -114,22 +114,28 @@ def _input_files(
     files = {}
     for name, declared in spec.inputs.items():
         if name in given:
-            path = Path(given[name]).expanduser().resolve()
+            path = Path(given[name])
         elif declared.path is not None:
-            path = (folder / declared.path).resolve()
+            path = folder / declared.path
         else:
             advice = f"input {name!r} has no file yet; give one with --set {name}=PATH"
             faults.append(file.fault(("inputs", name), advice))
             continue
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            faults.append(
-                file.fault(("inputs", name), f"input {name!r}: {path} cannot be read: {error.strerror}")
-            )
+            path = path.expanduser().resolve()
+            content = _content(path)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            faults.append(file.fault(("inputs", name), f"input {name!r}: {path} cannot be read: {reason}"))
             continue
         files[name] = InputFile(name, path, hashlib.sha256(content).hexdigest(), _text(content))
     return files
+
+
+def _content(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not an ordinary file")
+    return path.read_bytes()
 
 
 def _text(content: bytes) -> str | None:

@@ -123,7 +123,10 @@ def _load_analysis(
 ) -> Any:
     name = procedure.analysis.name
     try:
-        return load_object(name, folder) if ":" in name else plugins.load("sdl.analyses", name)
+        analysis = load_object(name, folder) if ":" in name else plugins.load("sdl.analyses", name)
+        if callable(analysis):
+            return analysis
+        raise InputError(f"{name} is not a function")
     except InputError as error:
         faults.append(file.fault((*at, "analysis", "name"), str(error)))
     return None
@@ -135,12 +138,20 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
         raise InputError(f"{step.plan} is not a function")
     station = spec.stations[step.station].devices
     devices, taken, faults, rest = [], [], [], False
-    known = inspect.signature(plan).parameters
+    try:
+        known = inspect.signature(plan).parameters
+    except ValueError:
+        raise InputError(f"{step.plan} does not say what arguments it takes; wrap it in a function") from None
     for argument in known.values():
         if argument.kind is argument.VAR_KEYWORD:
             rest = True
         elif argument.kind in (argument.VAR_POSITIONAL, argument.POSITIONAL_ONLY):
             faults.append(f"{step.plan}: argument {argument.name!r} cannot be given by name")
+        elif argument.name in step.with_ and argument.name in (*station, *parameters):
+            kind = f"a device of station {step.station!r}" if argument.name in station else "a parameter"
+            faults.append(
+                f"`with:` has {argument.name!r}, which is {kind}; take it out, or rename the argument"
+            )
         elif argument.name in station:
             devices.append(argument.name)
         elif argument.name in parameters:
@@ -160,6 +171,8 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
         ]
     try:
         limit = parse_quantity(step.time_limit, "s") if step.time_limit is not None else None
+        if limit is not None and limit <= 0:
+            raise ValueError(f"{step.time_limit} must be above 0 s")
     except ValueError as error:
         faults.append(f"time_limit: {error}")
     if faults:

@@ -38,7 +38,8 @@ class SimulatedInstruments:
         """
         command = [sys.executable, "-m", "sdl", "simulate", str(lab_file), "--json", "--until-stdin-ends"]
         for name, path in inputs.items():
-            command += ["--set", f"{name}={path}"]
+            # Quoted, since values of --set are YAML, and a path may hold what means something there.
+            command += ["--set", f"{name}={json.dumps(path, ensure_ascii=False)}"]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(  # noqa: S603
             command,
@@ -49,13 +50,18 @@ class SimulatedInstruments:
             start_new_session=True,  # a Ctrl-C in the terminal is for the campaign alone
         )
         try:
-            answer = json.loads(self._first_line())
+            line = self._first_line()
+            answer = json.loads(line)
+            addresses, control = answer["addresses"], answer["control"]
+        except (ValueError, TypeError, KeyError):
+            self.close()
+            raise SdlError(f"the simulated instruments answered {line.strip()!r} instead of addresses") from None
         except BaseException:
             self.close()
             raise
-        self.addresses: dict[str, str] = answer["addresses"]
+        self.addresses: dict[str, str] = addresses
         """Device name → address."""
-        self.control: str = answer["control"]
+        self.control: str = control
         """Address of the channel over which tests inject faults."""
 
     def _first_line(self) -> str:

@@ -10,18 +10,21 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 from bluesky import Msg, RunEngine
 from bluesky.utils import FailedStatus, RequestAbort, RequestStop, RunEngineInterrupted
 
+import sdl
 from sdl.lab.devices import close_devices, connect_devices, make_safe
 from sdl.model import Fault, Infeasible, SdlError
 from sdl.protocols import Clock
 
 __all__ = ["Aborted", "Station"]
 
-T = TypeVar("T")
+_OWN = str(Path(sdl.__file__).parent) + "/"
+
 OnDocument = Callable[[str, dict[str, Any]], None]
 
 
@@ -42,6 +45,7 @@ class Station:
         self._loop = asyncio.new_event_loop()
         self._engine: RunEngine | None = None
         self._aborting = False
+        self._call: asyncio.Future[Any] | None = None
 
     async def open(self) -> None:
         """Start the RunEngine and connect the devices.
@@ -90,6 +94,7 @@ class Station:
             self._executor, lambda: self._execute(engine, plan, on_document, metadata)
         )
         wall_limit = time_limit / self.clock.speed if time_limit is not None else None
+        self._call = call
         done, _ = await asyncio.wait({call}, timeout=wall_limit)
         if not done:
             await self.abort(f"over its time limit of {time_limit:g} s")
@@ -104,6 +109,8 @@ class Station:
         try:
             result: Any = engine(plan, on_document, **metadata)  # type: ignore[arg-type]
         except (RunEngineInterrupted, RequestAbort, RequestStop) as error:
+            if engine.state == "paused":  # the plan paused itself, and nobody can resume it
+                engine.abort("plans cannot pause")
             raise (Aborted("aborted on request") if self._aborting else Fault("", str(error))) from error
         except BaseException as error:
             if self._aborting:
@@ -114,11 +121,13 @@ class Station:
     async def abort(self, reason: str) -> None:
         """Stop the running plan now; its cleanup and the devices' `stop()` run. Does nothing on an idle station."""
         engine = self._running_engine()
-        if engine.state == "idle":
-            return
         self._aborting = True
-        with contextlib.suppress(Exception):  # it may have finished meanwhile
-            await asyncio.to_thread(engine.abort, reason)
+        while self._call is not None and not self._call.done():
+            if engine.state != "idle":
+                with contextlib.suppress(Exception):  # it may have finished meanwhile
+                    await asyncio.to_thread(engine.abort, reason)
+            # The plan was handed over and has not begun, or its last lines are running.
+            await asyncio.sleep(0.01)
 
     async def make_safe(self) -> dict[str, str]:
         """Drive the devices to their safe states; return device → `safe` or what went wrong."""
@@ -157,7 +166,7 @@ def _cause(error: BaseException) -> SdlError:
     current: BaseException | None = error
     while current is not None and current not in chain:
         chain.append(current)
-        current = current.__cause__ or current.__context__
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     for link in chain:
         if isinstance(link, Infeasible | Fault):
             return link
@@ -173,7 +182,7 @@ def _where(error: BaseException) -> str:
     place, trace = "", error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if "site-packages" not in file and "/sdl/" not in file:
+        if "site-packages" not in file and not file.startswith(_OWN):
             place = f" ({file}:{trace.tb_lineno})"
         trace = trace.tb_next
     return place

@@ -18,6 +18,11 @@ __all__ = ["YamlFile", "faults_of", "read_yaml"]
 
 Path_ = tuple[str | int, ...]
 
+MOST_BYTES = 1 << 20
+"""Files above this size are refused: a campaign file may come from anyone, and reading YAML is slow."""
+MOST_NODES = 200_000
+"""Values that a file may hold once its aliases are written out."""
+
 
 @dataclass(frozen=True)
 class YamlFile:
@@ -57,47 +62,101 @@ def read_yaml(path: str | Path) -> YamlFile:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     name = str(path)
+    text = _text(path, name)
+    reader = _Reader(name)
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError([FileFault(f"cannot be read: {reason}", name)]) from None
-    try:
-        raw = YAML(typ="rt", pure=True).load(text)
+        data = reader.plain(YAML(typ="rt", pure=True).load(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
         line = mark.line + 1 if mark else None
         raise InputError([FileFault(f"not valid YAML: {problem}", name, line)]) from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise InputError([FileFault("is nested too deeply, or holds itself", name)]) from None
+    except (YAMLError, ValueError) as error:
         raise InputError([FileFault(f"not valid YAML: {error}", name)]) from None
-    lines: dict[Path_, int] = {}
-    data = _plain(raw, (), lines, name)
+    except (LookupError, TypeError, AttributeError, AssertionError) as error:
+        # The library is not total: `!!int ""`, `!!bool x` and the like end in one of these.
+        raise InputError([FileFault(f"not valid YAML: {type(error).__name__}: {error}", name)]) from None
     if not isinstance(data, dict):
         raise InputError([FileFault("the top level must be a mapping of keys to values", name, 1)])
-    return YamlFile(name, data, text, lines)
+    return YamlFile(name, data, text, reader.lines)
 
 
-def _plain(node: Any, path: Path_, lines: dict[Path_, int], name: str) -> Any:
-    if isinstance(node, Mapping):
+def _text(path: str | Path, name: str) -> str:
+    try:
+        if not Path(path).is_file() and Path(path).exists():
+            raise InputError([FileFault("cannot be read: it is not an ordinary file", name)])
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: bytes that are not UTF-8, or a path with a NUL in it
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError([FileFault(f"cannot be read: {reason}", name)]) from None
+    if len(content) > MOST_BYTES:
+        limit = f"{MOST_BYTES >> 20} MiB"
+        raise InputError([FileFault(f"is larger than {limit}; put tables into files of their own", name)])
+    return text
+
+
+class _Reader:
+    """Turns what the YAML library returns into plain Python, and notes the line of each key."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[Path_, int] = {}
+        self._nodes = 0
+
+    def plain(self, node: Any, path: Path_ = ()) -> Any:
+        """The node and all below it; aliases are written out, up to `MOST_NODES` in all."""
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            raise self._fault(f"holds more than {MOST_NODES} values; put tables into files of their own", ())
+        if isinstance(node, Mapping):
+            return self._mapping(node, path)
+        if isinstance(node, list):
+            for index in range(len(node)):
+                self.lines[(*path, index)] = self._line(node, index, path)
+            return [self.plain(value, (*path, index)) for index, value in enumerate(node)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: Mapping[Any, Any], path: Path_) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key, value in node.items():
             here = (*path, str(key))
-            lines[here] = node.lc.key(key)[0] + 1 if key in node.lc.data else node.lc.line + 1  # type: ignore[attr-defined]
-            out[str(key)] = _plain(value, here, lines, name)
+            self.lines[here] = self._line(node, key, path)
+            if not isinstance(key, str | int | float):
+                raise self._fault("a key must be a name", here)
+            if str(key) in out:
+                raise self._fault(f"key {str(key)!r} is given twice", here)
+            out[str(key)] = self.plain(value, here)
         return out
-    if isinstance(node, list):
-        for index in range(len(node)):
-            lines[(*path, index)] = node.lc.item(index)[0] + 1  # type: ignore[attr-defined]
-        return [_plain(value, (*path, index), lines, name) for index, value in enumerate(node)]
-    if node is None or isinstance(node, bool):
-        return node
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    if isinstance(node, date):
-        return node.isoformat()
-    raise InputError([FileFault(f"a value of type {type(node).__name__} has no place here", name)])
+
+    def _line(self, node: Any, key: Any, path: Path_) -> int:
+        """1-based line of a key or item; of the whole for what a merge key (`<<`) brought in."""
+        known = node.lc.data or {}
+        line = known[key][0] if key in known else node.lc.line
+        return int(line) + 1 if line is not None else self.lines.get(path, 1)
+
+    def _scalar(self, node: Any, path: Path_) -> Any:
+        from ruamel.yaml.scalarbool import ScalarBoolean
+
+        if isinstance(node, ScalarBoolean):  # an int, for the library
+            return bool(node)
+        if node is None or isinstance(node, bool):
+            return node
+        for kind in (int, float, str):
+            if isinstance(node, kind):
+                return kind(node)
+        if isinstance(node, date):
+            return node.isoformat()
+        tag = getattr(getattr(node, "tag", None), "value", None)
+        what = f"the tag {tag}" if tag else f"a value of type {type(node).__name__}"
+        raise self._fault(f"{what} has no place here", path)
+
+    def _fault(self, message: str, path: Path_) -> InputError:
+        line = self.lines.get(path)
+        return InputError([FileFault(message, self.name, line, ".".join(map(str, path)))])
 
 
 def faults_of(error: ValidationError, model: type[BaseModel], file: YamlFile) -> list[FileFault]:

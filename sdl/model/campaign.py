@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
@@ -29,7 +30,7 @@ class Creator(Record):
             return None
         digits = orcid.removeprefix("https://orcid.org/")
         compact = digits.replace("-", "")
-        if len(digits) != 19 or len(compact) != 16 or not compact[:15].isdigit():
+        if not re.fullmatch(r"([0-9]{4}-){3}[0-9]{3}[0-9Xx]", digits):
             raise ValueError(f"{orcid!r} is not an ORCID iD; write it as 0000-0002-1825-0097")
         total = 0
         for digit in compact[:15]:

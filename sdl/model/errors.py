@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 __all__ = [
     "Exhausted",
@@ -52,14 +53,21 @@ class InputError(SdlError):
         )
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[FileFault, ...]]]:
+        return type(self), (self.faults,)
+
 
 class MissingExtra(SdlError):
     """A feature needs packages of an extra that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
+        self._given = (feature, extra)
         super().__init__(
             f"{feature} needs the extra {extra!r}. Install it with: pip install 'self-driving-lab[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), self._given
 
 
 class Fault(SdlError):
@@ -68,7 +76,11 @@ class Fault(SdlError):
     def __init__(self, device: str, message: str) -> None:
         self.device = device
         """Name of the device that failed, as in the lab file."""
+        self._message = message
         super().__init__(f"{device}: {message}" if device else message)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.device, self._message)
 
 
 class UnsafeState(Fault):

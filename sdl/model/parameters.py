@@ -12,6 +12,20 @@ from sdl.model._base import Name, Record, Unit
 __all__ = ["CategoricalParameter", "IntegerParameter", "Parameter", "RealParameter"]
 
 
+def _finite(value: Any) -> bool:
+    """Whether `value` is a number that a float can hold; a truth value is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
+
+
 class RealParameter(Record):
     """A continuous parameter in a closed interval."""
 
@@ -44,13 +58,13 @@ class RealParameter(Record):
         Raises:
             ValueError: not a finite number, or outside the limits.
         """
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if not _finite(value):
             raise ValueError(f"{self.name}: {value!r} is not a finite number ({self.unit})")
         slack = 1e-9 * (self.high - self.low)
         if not self.low - slack <= value <= self.high + slack:
             raise ValueError(
-                f"{self.name}: {value:g} {self.unit} is outside the limits {self.low:g} {self.unit} … "
-                f"{self.high:g} {self.unit}"
+                f"{self.name}: {_with_unit(value, self.unit)} is outside the limits "
+                f"{_with_unit(self.low, self.unit)} … {_with_unit(self.high, self.unit)}"
             )
         return min(max(float(value), self.low), self.high)
 
@@ -77,12 +91,12 @@ class IntegerParameter(Record):
         Raises:
             ValueError: not a whole number, or outside the limits.
         """
-        whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-        if not whole:
+        if not _finite(value) or not float(value).is_integer():
             raise ValueError(f"{self.name}: {value!r} is not a whole number")
         if not self.low <= value <= self.high:
             raise ValueError(
-                f"{self.name}: {value} {self.unit} is outside the limits {self.low} … {self.high}"
+                f"{self.name}: {_with_unit(value, self.unit)} is outside the limits "
+                f"{_with_unit(self.low, self.unit)} … {_with_unit(self.high, self.unit)}"
             )
         return int(value)
 

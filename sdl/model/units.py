@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,6 @@ def _registry() -> Any:
     import pint
 
     registry: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
-    registry.define("absorbance_unit = [] = AU")
     return registry
 
 
@@ -57,13 +57,13 @@ def parse_quantity(text: str | float, unit: str) -> float:
     """Read `25 mL/min` as a number in `unit`; a bare number is taken to be in `unit` already.
 
     Raises:
-        ValueError: not a number with a unit that converts to `unit`.
+        ValueError: not a finite number with a unit that converts to `unit`.
     """
-    if isinstance(text, int | float):
-        return float(text)
-    number, _, given = text.strip().partition(" ")
+    number, _, given = str(text).strip().partition(" ")
     try:
         value = float(number)
     except ValueError:
-        raise ValueError(f"{text!r} is not a number with a unit, as in '12.5 {unit}'") from None
+        value = math.nan
+    if isinstance(text, bool) or not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number with a unit, as in '12.5 {unit}'")
     return convert(value, given.strip(), unit) if given.strip() else value

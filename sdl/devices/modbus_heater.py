@@ -1,0 +1,256 @@
+"""Driver of a heater behind a process controller with Eurotherm's register map, over Modbus TCP."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from bluesky.protocols import Location
+from ophyd_async.core import AsyncStatus, StandardReadableFormat
+
+from sdl.devices._device import InstrumentDevice
+from sdl.devices._limits import check_limits
+from sdl.devices._modbus import ModbusLink
+from sdl.devices._signal import link_signal_r, link_signal_rw
+from sdl.model import Fault, UnsafeState
+from sdl.model.units import parse_quantity
+from sdl.protocols import Clock
+
+__all__ = ["ModbusHeater", "Register"]
+
+SCALE = 10
+"""Integers on the wire are tenths: the controller is set to one decimal."""
+_SENSOR_BREAK, _LOOP_BREAK = 1 << 5, 1 << 6
+
+
+class Register(IntEnum):
+    """Modbus addresses, Eurotherm Series 2000 Communications Handbook, HA026230, chapter 5."""
+
+    PV = 1
+    """Process variable, 0.1 degC."""
+    TARGET = 2
+    """Target setpoint, 0.1 degC."""
+    OUTPUT = 3
+    """Output level, 0.1 %; can be written in manual mode."""
+    WORKING = 5
+    """Working setpoint, 0.1 degC: what the ramp has reached."""
+    RATE = 35
+    """Setpoint rate limit, 0.1 degC/min; 0 for none."""
+    STATUS = 75
+    """Summary of status: bit 5 sensor break, bit 6 loop break."""
+    MANUAL = 273
+    """0 automatic, 1 manual."""
+
+
+class ModbusHeater(InstrumentDevice):
+    """A heater: movable (`bps.mv(heater, 80)`), readable (`temperature`, `setpoint`, degC).
+
+    A move is done when the temperature has stayed within `tolerance` of the setpoint for `dwell` of lab time.
+    `stop()` ends the waiting and leaves the controller at its setpoint, since Bluesky calls it after success
+    too; `safe_state()` turns the heating off.
+
+    Args:
+        address: `tcp://host:port/unit`; unit 1 when left out.
+        name: name of the device.
+        clock: lab time.
+        timeout: wall seconds to connect, and for one exchange.
+        low: lowest setpoint, degC.
+        high: highest setpoint, degC.
+        tolerance: degC either side of the setpoint.
+        dwell: lab seconds within the tolerance.
+        ramp: of the setpoint, degC/min; 0 for none.
+        settle_time: lab seconds a move may take after its ramp has ended.
+        safe_temperature: setpoint of the safe state, degC.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        name: str = "",
+        clock: Clock | None = None,
+        timeout: float = 2.0,
+        low: str | float = 0.0,
+        high: str | float = 150.0,
+        tolerance: str | float = 0.5,
+        dwell: str | float = 30.0,
+        ramp: str | float = 0.0,
+        settle_time: str | float = 1800.0,
+        safe_temperature: str | float = 20.0,
+    ) -> None:
+        self.low, self.high = parse_quantity(low, "degC"), parse_quantity(high, "degC")
+        self.safe_temperature = parse_quantity(safe_temperature, "degC")
+        check_limits("safe_temperature", self.safe_temperature, "degC", self.low, self.high)
+        self.tolerance = check_limits("tolerance", _difference(tolerance, "delta_degC"), "degC", 0.1, 100)
+        """degC either side of the setpoint."""
+        self.dwell = check_limits("dwell", parse_quantity(dwell, "s"), "s", 0, 1e6)
+        """Lab seconds."""
+        self._settle_time = parse_quantity(settle_time, "s")
+        self._ramp = check_limits("ramp", _difference(ramp, "delta_degC/min"), "degC/min", 0, 3000)
+        self.link = ModbusLink(address, lambda: self.name, timeout)
+        self._stopped: bool | None = None
+
+        source = f"modbus://{self.link.address}".replace("tcp://", "")
+        with self.add_children_as_readables(StandardReadableFormat.HINTED_UNCACHED_SIGNAL):
+            self.temperature = link_signal_r(
+                float, f"{source}/{Register.PV}", self._get_temperature, unit="degC", precision=1
+            )
+            """Process variable, degC; asking raises a fault when the sensor is broken."""
+        with self.add_children_as_readables(StandardReadableFormat.UNCACHED_SIGNAL):
+            self.setpoint = link_signal_rw(
+                float,
+                f"{source}/{Register.TARGET}",
+                self._get_setpoint,
+                self.write_setpoint,
+                unit="degC",
+                precision=1,
+            )
+            """Target setpoint, degC; setting it does not wait."""
+        with self.add_children_as_readables(StandardReadableFormat.CONFIG_SIGNAL):
+            self.ramp = link_signal_rw(
+                float, f"{source}/{Register.RATE}", self._get_ramp, self._put_ramp, unit="K/min"
+            )
+            """Setpoint rate limit, degC/min; 0 for none."""
+        self.output = link_signal_r(float, f"{source}/{Register.OUTPUT}", self._get_output, unit="percent")
+        """Output level, percent of full power."""
+        super().__init__(name, clock)
+
+    async def begin(self) -> None:
+        """Check that the controller answers with a sound sensor, and write the ramp if it differs."""
+        await self._get_temperature()
+        if await self._get_ramp() != self._ramp:
+            await self._put_ramp(self._ramp)
+
+    async def close(self) -> None:
+        """Close the connection; the controller goes on by itself."""
+        await self.link.close()
+
+    async def check_value(self, value: float) -> None:
+        """Raise `LimitError` when `value` (degC) is outside the limits."""
+        check_limits(self.name or "temperature", value, "degC", self.low, self.high)
+
+    @AsyncStatus.wrap
+    async def set(self, value: float, timeout: float | None = None) -> None:
+        """Go to `value` degC; done when it is there and has stayed.
+
+        Args:
+            value: degC.
+            timeout: lab seconds; by default twice the ramp, the dwell and `settle_time`.
+
+        Raises:
+            LimitError: out of limits; nothing was sent.
+            Fault: the controller failed, or the temperature did not get there.
+        """
+        await self.check_value(value)
+        self._stopped = None
+        start = await self._get_temperature()
+        ramp = await self._get_ramp()
+        await self.write_setpoint(value)
+        travel = 2 * 60 * abs(value - start) / ramp if ramp else 0.0
+        limit = travel + self.dwell + self._settle_time if timeout is None else timeout
+        await self._settle(value, limit)
+
+    async def stop(self, success: bool = True) -> None:
+        """End a wait under way; the controller holds its setpoint and goes on heating."""
+        self._stopped = success
+
+    async def locate(self) -> Location[float]:
+        """Setpoint and temperature, degC."""
+        return {"setpoint": await self._get_setpoint(), "readback": await self._get_temperature()}
+
+    async def safe_state(self) -> None:
+        """Output off in manual mode, setpoint at `safe_temperature`; read back to confirm.
+
+        Raises:
+            UnsafeState: the controller did not confirm.
+        """
+        self._stopped = False
+        last: Fault | None = None
+        for _ in range(2):
+            try:
+                return await self._switch_off()
+            except Fault as error:
+                last = error
+        raise UnsafeState(
+            self.name,
+            f"{self.link.address}: heating off was not confirmed ({last}); switch the heater off by hand",
+        ) from last
+
+    async def _switch_off(self) -> None:
+        await self.link.write(Register.MANUAL, 1)
+        await self.link.write(Register.OUTPUT, 0)
+        await self.link.write(Register.TARGET, round(self.safe_temperature * SCALE))
+        (manual,) = await self.link.read(Register.MANUAL)
+        target, output = await self.link.read(Register.TARGET, 2)
+        if (manual, target, output) != (1, round(self.safe_temperature * SCALE), 0):
+            raise self.link.fault(
+                f"it reports manual mode {manual}, setpoint {target / SCALE:g} degC, output {output / SCALE:g} %"
+            )
+
+    async def write_setpoint(self, value: float) -> None:
+        """Write the target setpoint (degC), switch to automatic, and read both back."""
+        await self.check_value(value)
+        wanted = round(value * SCALE)
+        await self.link.write(Register.TARGET, wanted)
+        await self.link.write(Register.MANUAL, 0)
+        (target,), (manual,) = await self.link.read(Register.TARGET), await self.link.read(Register.MANUAL)
+        if (target, manual) != (wanted, 0):
+            raise self.link.fault(
+                f"did not take the setpoint {value:g} degC: it reports {target / SCALE:g} degC, "
+                f"manual mode {manual}; check the limits set in the controller"
+            )
+
+    async def _settle(self, value: float, limit: float) -> None:
+        # Two wall seconds more, for a busy computer.
+        end = self.clock.now() + limit + 2 * self.clock.speed
+        inside: float | None = None
+        while True:
+            temperature = await self._get_temperature()
+            now = self.clock.now()
+            if self._stopped is not None:
+                if self._stopped:
+                    return
+                raise self.link.fault(
+                    f"was stopped at {temperature:g} degC on the way to {value:g} degC; "
+                    "the controller keeps its setpoint"
+                )
+            inside = (
+                (now if inside is None else inside) if abs(temperature - value) <= self.tolerance else None
+            )
+            if inside is not None and now - inside >= self.dwell:
+                return
+            if now > end:
+                raise self.link.fault(
+                    f"did not stay within {self.tolerance:g} degC of {value:g} degC for {self.dwell:g} s: it is at "
+                    f"{temperature:g} degC after {limit:g} s; check heater, sensor and ramp"
+                )
+            await self.poll_pause()
+
+    async def _get_temperature(self) -> float:
+        (status,) = await self.link.read(Register.STATUS)
+        if status & (_SENSOR_BREAK | _LOOP_BREAK):
+            part = "its sensor" if status & _SENSOR_BREAK else "its heater or loop"
+            raise self.link.fault(f"the controller reports that {part} is broken (status {status:#06x})")
+        return await self._read(Register.PV)
+
+    async def _get_setpoint(self) -> float:
+        return await self._read(Register.TARGET)
+
+    async def _get_output(self) -> float:
+        return await self._read(Register.OUTPUT)
+
+    async def _get_ramp(self) -> float:
+        return await self._read(Register.RATE)
+
+    async def _put_ramp(self, value: float) -> None:
+        check_limits(self.ramp.name or "ramp", value, "degC/min", 0, 3000)
+        await self.link.write(Register.RATE, round(value * SCALE))
+
+    async def _read(self, register: Register) -> float:
+        return (await self.link.read(register))[0] / SCALE
+
+
+def _difference(text: str | float, unit: str) -> float:
+    """A difference or rate of temperature, in which `degC` is a step and no point of the scale."""
+    if isinstance(text, str) and "delta_" not in text:
+        text = text.replace("degC", "delta_degC")
+    return parse_quantity(text, unit)

@@ -1,0 +1,67 @@
+"""The report of a campaign: one HTML file that needs no network, no server and no other file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdl.fair._facts import gather, upto
+from sdl.fair._files import need, write_text
+from sdl.fair._plot import DARK
+from sdl.fair._report_data import report_data
+from sdl.journal.state import CampaignState, best_trial
+
+if TYPE_CHECKING:
+    from sdl.journal import Entry, Store
+
+__all__ = ["render_report", "write_report"]
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def write_report(store: Store, campaign: str, out: Path) -> Path:
+    """Write the report of a campaign to `out` and return its path. The file is written in full or not at all.
+
+    Args:
+        store: the store that holds the campaign.
+        campaign: id of the campaign.
+        out: the HTML file.
+
+    Raises:
+        MissingExtra: jinja2 or plotly is not installed.
+        InputError: `out` cannot be written.
+    """
+    state = store.state(campaign)
+    write_text(out, render_report(state, upto(state, store.entries(campaign))))
+    return out
+
+
+def render_report(state: CampaignState, entries: Iterable[Entry]) -> str:
+    """The report as HTML text.
+
+    Every text that people or instruments wrote is escaped, in the page and in the figures, and the page's own
+    content security policy forbids it to load anything.
+
+    Args:
+        state: the folded state.
+        entries: every entry of the campaign, in order; read once.
+
+    Raises:
+        MissingExtra: jinja2 or plotly is not installed.
+    """
+    jinja2 = need("jinja2", "the report")
+    plotly = need("plotly.offline", "the report")
+    best = best_trial(state)
+    report = report_data(state, gather(entries, best.number if best else None), best)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html")
+    page = template.render(report=report, plotly=plotly.get_plotlyjs(), dark=json.dumps(dict(DARK)))
+    return str(page)

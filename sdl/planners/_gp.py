@@ -1,0 +1,171 @@
+"""The Gaussian process behind `bayes`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from botorch.exceptions.errors import ModelFittingError
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Standardize
+from botorch.models.utils.gpytorch_modules import get_gaussian_likelihood_with_lognormal_prior
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import Kernel, ScaleKernel
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.priors import LogNormalPrior
+from linear_operator.utils.errors import NanError, NotPSDError
+from torch import Tensor
+
+__all__ = ["BROAD", "NARROW", "Data", "Fitted", "MixedMatern", "blend", "fit"]
+
+BROAD = math.sqrt(3.0)
+"""Spread of the length scales' prior as published: the most likely one is 0.2·√d, wiggles on a fifth of the cube."""
+NARROW = 1.0
+"""A narrower one about the same median: the most likely length scale is 1.5·√d, a trend across the whole cube."""
+
+_SHORTEST = (
+    2.5e-2  # length scale below which a model of a unit cube only interpolates noise; BoTorch's own limit
+)
+_OPTIMISER = {"maxiter": 200, "ftol": 1e-6}  # a change of the log likelihood that no proposal would notice
+_NOISE_FLOOR = 1e-4  # least noise variance, as a fraction of the outcomes' variance
+_FAILURES = (ModelFittingError, NotPSDError, NanError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Observations as the model takes them."""
+
+    x: Tensor
+    """Unit coordinates, shape (m, d)."""
+    y: Tensor
+    """Outcome values, shape (m, 1)."""
+    variance: Tensor | None
+    """Square of each outcome's standard error, shape (m, 1); None when one is unknown."""
+    levels: tuple[int, ...]
+    """Number of levels of each parameter; 0 for a numeric one."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model and how it came about."""
+
+    model: Any
+    """A BoTorch model of one outcome, in the outcome's own unit."""
+    fallback: str
+    """What had to be given up; empty when the fit went as planned."""
+
+    def describe(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Hyper-parameters for the record: length scales in the unit cube by parameter, noise and signal scale."""
+        kernel = self.model.covar_module
+        scales = kernel.base_kernel.lengthscale.detach().flatten().tolist()
+        noise = self.model.likelihood.noise.detach().mean().item()
+        return {
+            "length_scales": dict(zip(names, scales, strict=True)),
+            "signal_variance": kernel.outputscale.detach().item(),
+            "noise_variance": noise,
+        }
+
+
+class MixedMatern(Kernel):  # type: ignore[misc]  # gpytorch has no types
+    """Matérn-5/2 kernel with one length scale a parameter, over numeric and categorical parameters alike.
+
+    Two different levels of a categorical parameter are one length scale's unit apart, all pairs equally far: the
+    Hamming distance takes the place of |x - x'| in the scaled distance. So a categorical parameter has one length
+    scale to learn, however many levels it has.
+    """
+
+    has_lengthscale = True
+
+    def __init__(self, levels: tuple[int, ...], **options: Any) -> None:
+        super().__init__(ard_num_dims=len(levels), **options)
+        self.levels = levels
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
+        """Covariance between points in unit coordinates."""
+        distance = self.covar_dist(
+            self._features(x1), self._features(x2), diag=diag, square_dist=True, **params
+        )
+        r = (5.0 * distance.clamp_min(1e-20)).sqrt()
+        covariance: Tensor = (1.0 + r + r.square() / 3.0) * torch.exp(-r)
+        return covariance
+
+    def _features(self, x: Tensor) -> Tensor:
+        if not any(self.levels):
+            scaled: Tensor = x / self.lengthscale
+            return scaled
+        columns = []
+        for j, count in enumerate(self.levels):
+            column = x[..., j : j + 1]
+            if count:
+                known = torch.arange(count, dtype=x.dtype)
+                column = (column == known).to(x.dtype) / math.sqrt(2.0)
+            columns.append(column / self.lengthscale[..., j : j + 1])
+        return torch.cat(columns, dim=-1)
+
+
+def _build(data: Data, spread: float) -> SingleTaskGP:
+    d = len(data.levels)
+    prior = LogNormalPrior(math.sqrt(2.0) + 0.5 * math.log(d), spread)
+    constraint = GreaterThan(_SHORTEST, transform=None, initial_value=prior.mode)
+    kernel = ScaleKernel(
+        MixedMatern(data.levels, lengthscale_prior=prior, lengthscale_constraint=constraint),
+        outputscale_prior=LogNormalPrior(0.0, 1.0),
+        outputscale_constraint=GreaterThan(1e-2, transform=None, initial_value=1.0),
+    )
+    variance, likelihood = None, None
+    if data.variance is None:
+        likelihood = get_gaussian_likelihood_with_lognormal_prior()
+    else:
+        floor = _NOISE_FLOOR * data.y.var().clamp_min(1e-300)
+        variance = data.variance.clamp_min(floor.item())
+    return SingleTaskGP(
+        data.x,
+        data.y,
+        variance,
+        likelihood=likelihood,
+        covar_module=kernel,
+        outcome_transform=Standardize(m=1),
+    )
+
+
+def fit(data: Data, spread: float = BROAD) -> Fitted:
+    """Fit by maximum a posteriori; where that fails, keep the hyper-parameters at the modes of their priors.
+
+    The prior of the length scales widens with the root of the number of parameters, so that a model of many
+    parameters does not begin by expecting more wiggles (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian optimization
+    performs great in high dimensions", ICML 2024).
+
+    Args:
+        data: at least one observation.
+        spread: standard deviation of the length scales' logarithms under the prior. The most likely length scale under
+            it is exp(√2 - spread²)·√d of the unit cube.
+
+    Raises:
+        RuntimeError: the model cannot be used even so.
+    """
+    model = _build(data, spread)
+    fallback = ""
+    try:
+        fit_gpytorch_mll(
+            ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": _OPTIMISER}
+        )
+    except _FAILURES as error:
+        model = _build(data, spread)
+        fallback = f"prior modes for hyper-parameters: {type(error).__name__}: {error}"
+    model.eval()
+    if not bool(torch.isfinite(model.posterior(data.x).mean).all()):
+        raise RuntimeError("the model's predictions are not finite")
+    return Fitted(model, fallback)
+
+
+def blend(models: Sequence[Any], x: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of the models' beliefs in equal parts, at one point of shape (1, d)."""
+    with torch.no_grad():
+        beliefs = [model.posterior(x) for model in models]
+    means = torch.stack([belief.mean.squeeze() for belief in beliefs])
+    variances = torch.stack([belief.variance.squeeze().clamp_min(0.0) for belief in beliefs])
+    return means.mean().item(), (variances.mean() + means.var(unbiased=False)).sqrt().item()

@@ -1,0 +1,50 @@
+"""`random`: independent uniform draws. The baseline that every other planner has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sdl.model import Problem, Proposal, Reason, Record, Trial
+from sdl.planners._candidates import Candidates
+from sdl.planners._options import read_options
+
+__all__ = ["RandomOptions", "RandomPlanner"]
+
+
+class RandomOptions(Record):
+    """The planner takes no options."""
+
+
+class RandomPlanner:
+    """Draws uniformly (in the logarithm, where a parameter asks for it) among the points that were not tried.
+
+    In a finite space a point is drawn again only after a failed trial. Linear constraints are met by rejection;
+    equalities by solving for one real parameter each.
+    """
+
+    version: str = "1"
+    in_process: ClassVar[bool] = True
+
+    def __init__(self, **options: Any) -> None:
+        self.options = read_options(RandomOptions, "random", options)
+
+    def propose(self, problem: Problem, trials: Sequence[Trial], n: int, seed: int) -> list[Proposal]:
+        """Propose `n` points; see `sdl.protocols.Planner`.
+
+        Raises:
+            Exhausted: nothing is left to propose.
+            InputError: the constraints leave no room that draws can hit.
+        """
+        rng = np.random.default_rng(seed)
+        candidates = Candidates.of(problem, trials)
+        if candidates.rows is not None:
+            raw = rng.permutation(candidates.rows)[:n]
+            summary = f"drawn at random from {len(candidates.rows)} candidates that were not tried"
+        else:
+            raw = candidates.draw(lambda m: rng.random((m, candidates.space.d)), n)
+            summary = "drawn at random from the space"
+        reason = Reason(summary=summary, details={"planner": "random", "version": self.version})
+        return [Proposal(parameters=candidates.space.values(row), reason=reason) for row in raw]
