@@ -18,9 +18,9 @@ gate() {
 gate lint ruff check .
 gate format ruff format --check --quiet .
 gate types mypy
-gate layers lint-imports
+gate layers lint-imports --no-logo
 if [ "${1:-}" != static ]; then
-  gate tests pytest -q
+  gate tests pytest -q --durations=10
 fi
 
 printf '\n== gates\n'

@@ -46,16 +46,20 @@ if ! "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; then
   "$python" -m venv "$venv"
 fi
 
+fail() { # pip refused and left things as they were, so the next call may go on from here
+  rm -f "$busy_file"
+  echo "== set-up: failed; mend that, then run the same command again" >&2
+  exit 1
+}
+trap 'exit 130' INT TERM # an installation cut off half-way is made afresh
+
 echo "== set-up: installing sdl and the packages of constraints.txt into $venv (1 to 10 minutes, 2 GB of disk)"
 touch "$busy_file"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
 SECONDS=0
-"${pip[@]}" install --quiet --quiet -c constraints.txt pip setuptools wheel
-"${pip[@]}" install --quiet --quiet -c constraints.txt --no-build-isolation -e '.[all,dev]'
-complaints=$("${pip[@]}" check) || {
-  echo "$complaints" >&2
-  exit 1
-}
+"${pip[@]}" install --quiet --quiet -c constraints.txt pip setuptools wheel || fail
+"${pip[@]}" install --quiet --quiet -c constraints.txt --no-build-isolation -e '.[all,dev]' || fail
+"${pip[@]}" check >/dev/null || { "${pip[@]}" check >&2 || fail; }
 content_hash >"$done_file"
 rm -f "$busy_file"
 echo "== set-up: done in ${SECONDS} s"

@@ -1,24 +1,25 @@
-"""The side of the planner that runs in a worker process: plain data in, plain data out."""
+"""The side of the planner that runs in a worker process: one JSON object a line in, one out.
+
+The first line says which planner and which problem; each further line asks for proposals. The end of standard input
+ends the process.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
+import sys
 import threading
-import time
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+import orjson
 
 from sdl import plugins
-from sdl.model import Exhausted, Problem, SdlError, Trial
+from sdl.model import Exhausted, InputError, Problem, SdlError, Trial
 from sdl.protocols import Planner
 
-__all__ = ["build_planner", "initialise", "propose", "warm_up"]
-
-_planner: Planner | None = None
-_problem: Problem | None = None
-_failure: dict[str, Any] | None = None
+__all__ = ["answer", "build_planner", "main"]
 
 
 def build_planner(name: str, options: Mapping[str, Any]) -> Planner:
@@ -28,42 +29,12 @@ def build_planner(name: str, options: Mapping[str, Any]) -> Planner:
         InputError: there is none, or it refuses the options.
         MissingExtra: its packages are not installed.
     """
-    from sdl.model import InputError
-
     factory = plugins.load("sdl.planners", name)
     try:
         planner: Planner = factory(**options)
     except (TypeError, ValueError) as error:
         raise InputError(f"planner {name!r} refuses its options: {error}") from error
     return planner
-
-
-def initialise(name: str, options: Mapping[str, Any], problem: Mapping[str, Any], parent: int) -> None:
-    """Prepare the worker: leave Ctrl-C to the campaign, and end when the campaign's process does."""
-    global _planner, _problem, _failure
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    try:
-        _planner, _problem = build_planner(name, options), Problem.model_validate(problem)
-    except SdlError as error:
-        _failure = {"error": str(error)}
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(0)
-
-
-def warm_up() -> None:
-    """Nothing: running it has imported what the planner needs."""
-
-
-def propose(trials: Sequence[Mapping[str, Any]], n: int, seed: int) -> dict[str, Any]:
-    """Proposals as plain data, or `exhausted`, or `error` with what happened."""
-    if _failure is not None or _planner is None or _problem is None:
-        return _failure or {"error": "the planner's worker process is not initialised"}
-    return answer(_planner, _problem, [Trial.model_validate(t) for t in trials], n, seed)
 
 
 def answer(planner: Planner, problem: Problem, trials: Sequence[Trial], n: int, seed: int) -> dict[str, Any]:
@@ -75,3 +46,51 @@ def answer(planner: Planner, problem: Problem, trials: Sequence[Trial], n: int, 
         return {"exhausted": str(error) or "every candidate was tried"}
     except Exception as error:  # a planner is anybody's code; the campaign pauses and says what it raised
         return {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+
+
+def _requests(source: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Requests as they come. The process ends with its input even while a planner computes."""
+    lines: list[bytes] = []
+    arrived = threading.Condition()
+
+    def read() -> None:
+        for line in iter(source.readline, b""):
+            with arrived:
+                lines.append(line)
+                arrived.notify()
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        with arrived:
+            arrived.wait_for(lambda: bool(lines))
+            line = lines.pop(0)
+        yield orjson.loads(line)
+
+
+def main() -> None:
+    """Serve one planner."""
+    # What planners print must not end up among the answers.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    requests = _requests(sys.stdin.buffer)
+    first = next(requests)
+
+    def say(value: Mapping[str, Any]) -> None:
+        out.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        out.flush()
+
+    try:
+        planner = build_planner(first["planner"], first["options"])
+        problem = Problem.model_validate(first["problem"])
+    except SdlError as error:
+        say({"error": str(error)})
+        return
+    say({"ready": True})
+    for request in requests:
+        trials = [Trial.model_validate(trial) for trial in request["trials"]]
+        say(answer(planner, problem, trials, request["n"], request["seed"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,39 +1,57 @@
-"""Entries of trials under way, kept at hand so that an analysis need not read the store again."""
+"""Entries of trials under way, kept at hand so that an analysis need not wait for the disk and read them again."""
 
 from __future__ import annotations
 
 import threading
 
+import orjson
+
 from sdl.journal import Entry, kinds
 
 __all__ = ["RecentEntries"]
 
-_WANTED = frozenset(
-    {kinds.STEP_STARTED, kinds.STEP_DONE, kinds.STEP_FAILED, kinds.DOCUMENT, kinds.RUN_INTERRUPTED}
-)
 _ENDS = frozenset({kinds.TRIAL_OBSERVED, kinds.TRIAL_INFEASIBLE, kinds.TRIAL_FAILED, kinds.TRIAL_REJECTED})
 
 
 class RecentEntries:
-    """Collects the entries of trials proposed while it listens. Filled in the journal's thread, read in the loop's."""
+    """What an analysis needs of the trials that were proposed in this session.
+
+    Documents come in the RunEngine's thread, the rest in the coordinator's.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._trials: dict[int, list[Entry]] = {}
+        self._trials: dict[int, list[Entry | str]] = {}
 
-    def add(self, entry: Entry) -> None:
-        """Take note of a committed entry."""
+    def note(self, entry: Entry) -> None:
+        """Take note of an entry of the coordinator."""
         number = entry.body.get("trial")
+        if number is None:
+            return
         with self._lock:
             if entry.kind == kinds.TRIAL_PROPOSED:
-                self._trials[entry.body["trial"]] = []
+                self._trials[number] = []
             elif entry.kind in _ENDS:
-                self._trials.pop(entry.body["trial"], None)
-            elif entry.kind in _WANTED and number in self._trials:
-                self._trials[entry.body["trial"]].append(entry)
+                self._trials.pop(number, None)
+            elif entry.kind == kinds.STEP_STARTED and number in self._trials:
+                self._trials[number].append(entry)
+
+    def add_document(self, number: int, text: str) -> None:
+        """Keep the body of a document entry, as it is recorded."""
+        with self._lock:
+            if number in self._trials:
+                self._trials[number].append(text)
 
     def take(self, number: int) -> list[Entry] | None:
-        """Entries of a trial, all of them; None when it was proposed before this listened."""
+        """Starts of steps and documents of a trial, all of them; None when it was proposed in another session."""
         with self._lock:
             kept = self._trials.get(number)
-            return None if kept is None else list(kept)
+            kept = None if kept is None else list(kept)
+        if kept is None:
+            return None
+        # Read back from the text, so that an analysis sees the same values now as from the journal later.
+        return [_document(item) if isinstance(item, str) else item for item in kept]
+
+
+def _document(text: str) -> Entry:
+    return Entry("", 0, 0, kinds.DOCUMENT, orjson.loads(text), "", "")

@@ -37,7 +37,11 @@ def amendments(state: CampaignState, loaded: LoadedCampaign) -> dict[str, list[A
     faults += _input_faults(state, loaded)
     if faults:
         raise InputError(faults)
-    return dict(_changes({field: old[field] for field in _FREE}, {field: new[field] for field in _FREE}))
+    changes = dict(_changes({field: old[field] for field in _FREE}, {field: new[field] for field in _FREE}))
+    before, now = state.created["lab"]["sha256"], loaded.lab.as_json()["sha256"]
+    if before != now:
+        changes["lab"] = [before, now]
+    return changes
 
 
 def _changes(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, list[Any]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from sdl.campaign.files import LoadedCampaign
 from sdl.campaign.planning import PlannerFailure, PlannerHost
 from sdl.campaign.rules import Ending, ended
 from sdl.campaign.seeds import derive_seed
-from sdl.campaign.trial import PauseNeeded, TrialRunner, approval
+from sdl.campaign.trial import Opened, PauseNeeded, TrialRunner, approval
 from sdl.journal import Entry, Store, Writer, kinds
 from sdl.journal.state import CampaignState, TrialState, fold
 from sdl.lab.spec import OnInterrupt
@@ -64,8 +64,9 @@ class Coordinator:
         self._pause_reason: PauseNeeded | None = None
         self._exhausted = ""
         self._faults_in_a_row = 0
-        self._recent = RecentEntries()
-        writer.subscribe(self._recent.add)
+        self.recent = RecentEntries()
+        self._opening = False
+        """A proposal is being recorded: from here on its trial has to be taken up, whatever is asked meanwhile."""
         self._told: dict[int, tuple[TrialState, Trial]] = {}
         self._trials = TrialRunner(self, answer)
 
@@ -95,6 +96,7 @@ class Coordinator:
             entries = await self.writer.aappend_all(items)
             for entry in entries:
                 self.state = fold(self.state, entry)
+                self.recent.note(entry)
                 self._on_event(entry, self.state)
         return entries
 
@@ -102,8 +104,8 @@ class Coordinator:
         """Go round the loop until the campaign ends by its own rule, pauses, or aborts; the last entry says which."""
         wake = self.control.attach()
         waiting = asyncio.ensure_future(wake.wait())
-        asking: asyncio.Task[int | None] | None = None
-        running = {self._begin(number) for number in self._pending()}
+        asking: asyncio.Task[Opened | None] | None = None
+        running = {asyncio.ensure_future(self._trials.run(number)) for number in self._pending()}
         try:
             while True:
                 if asking is None and self._wants_more(len(running)):
@@ -115,17 +117,16 @@ class Coordinator:
                 if wake.is_set():
                     wake.clear()
                     waiting = asyncio.ensure_future(wake.wait())
-                if self.control.aborting:
-                    await self._abort_stations(running, asking)
-                    break
-                if asking is not None and asking.done():
-                    number = asking.result()
-                    asking = None
-                    if number is not None:
-                        running.add(self._begin(number))
-                elif self.control.pausing and asking is not None:
+                if asking is not None and self.stopping and not self._opening:
                     await _cancelled(asking)
+                if asking is not None and asking.done():
+                    opened = None if asking.cancelled() else asking.result()
                     asking = None
+                    if opened is not None:
+                        running.add(asyncio.ensure_future(self._trials.go_on(opened)))
+                if self.control.aborting and not self._opening:
+                    await self._abort_stations(running)
+                    break
                 running = self._settle(running)
         finally:
             for task in (waiting, asking, *running):
@@ -135,9 +136,6 @@ class Coordinator:
 
     def _pending(self) -> list[int]:
         return [t.number for t in self.state.trials.values() if t.status.pending]
-
-    def _begin(self, number: int) -> asyncio.Task[None]:
-        return asyncio.ensure_future(self._trials.run(number))
 
     @property
     def stopping(self) -> bool:
@@ -152,8 +150,11 @@ class Coordinator:
     def _wants_more(self, running: int) -> bool:
         return not self.stopping and running < self.spec.in_flight and self._ending() is None
 
-    async def _ask(self) -> int | None:
-        """Ask for one proposal and record it; returns its trial number, or None when there is none."""
+    async def _ask(self) -> Opened | None:
+        """Ask for one proposal and record it, with the start of its first step where that can begin at once.
+
+        Returns None when there is no proposal.
+        """
         number = len(self.state.trials) + 1
         seed = derive_seed(self.spec.seed, "propose", number)
         known = self.state.seq
@@ -181,8 +182,18 @@ class Coordinator:
             "seed": seed,
             "known_seq": known,
         }
-        await self.record_all([(kinds.TRIAL_PROPOSED, proposed), (kinds.TRIAL_APPROVED, approval(number))])
-        return number
+        self._opening = True
+        try:
+            opened = self._trials.open(number, proposals[0].parameters)
+            items = [
+                (kinds.TRIAL_PROPOSED, proposed),
+                (kinds.TRIAL_APPROVED, approval(number)),
+                *opened.entries,
+            ]
+            await self.record_all(items)
+        finally:
+            self._opening = False
+        return opened
 
     def _known_trials(self) -> list[Trial]:
         """Every trial as planners see it; those that have not changed since the last time are not built again."""
@@ -193,13 +204,6 @@ class Coordinator:
                 kept = self._told[number] = (trial, trial.as_trial())
             known.append(kept[1])
         return known
-
-    def entries_of(self, number: int) -> Iterable[Entry]:
-        """Entries of a trial, from its proposal on: those at hand, or read from the store after a restart."""
-        kept = self._recent.take(number)
-        if kept is not None:
-            return kept
-        return self.store.entries(self.state.id, after=self.state.trials[number].first_seq)
 
     def _settle(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         """Take the results of finished trials; returns those still under way."""
@@ -224,11 +228,7 @@ class Coordinator:
         """Let no further step begin, and pause with a message and advice."""
         self._pause_reason = self._pause_reason or PauseNeeded(message, advice)
 
-    async def _abort_stations(
-        self, running: set[asyncio.Task[None]], asking: asyncio.Task[int | None] | None
-    ) -> None:
-        if asking is not None:
-            await _cancelled(asking)
+    async def _abort_stations(self, running: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*(s.abort(self.control.aborting) for s in self.stations.values()))
         await asyncio.gather(*running, return_exceptions=True)
         running.clear()
@@ -241,7 +241,11 @@ class Coordinator:
             await self.record(
                 kinds.STATION_SAFE, {"station": station.name, "devices": result, "cause": cause}
             )
-            complaints += [f"{name}: {said}" for name, said in result.items() if said != "safe"]
+            complaints += [
+                said if said.startswith(f"{name}: ") else f"{name}: {said}"
+                for name, said in result.items()
+                if said != "safe"
+            ]
         return complaints
 
     async def _conclude(self) -> None:

@@ -117,18 +117,32 @@ def _is_file(path: Path) -> bool:
 
 
 def _own_inputs(file: YamlFile) -> dict[str, str]:
-    """Inputs that the campaign file gives; their paths are relative to it."""
+    """Inputs that the campaign file gives; their paths are relative to it.
+
+    Raises:
+        InputError: a path leads out of the file's folder. A campaign may come from anyone, and what an input holds
+            goes into the journal: no stranger's file may choose which of the user's files that is.
+    """
     given = file.data.get("inputs")
-    return {name: _beside(file, value) for name, value in given.items()} if isinstance(given, dict) else {}
+    if not isinstance(given, dict):
+        return {}
+    folder = Path(file.name).absolute().parent.resolve()
+    faults = [
+        file.fault(
+            ("inputs", name), f"{value} is outside the campaign's folder; give it with --set {name}={value}"
+        )
+        for name, value in given.items()
+        if not (folder / str(value)).resolve().is_relative_to(folder)
+    ]
+    if faults:
+        raise InputError(faults)
+    return {name: str(folder / str(value)) for name, value in given.items()}
 
 
 def _named(given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, str]:
     """Inputs that settings give; their paths are relative to the user's own folder."""
-    return {name: str(value) for name, value in given.items() if name in declared}
-
-
-def _beside(file: YamlFile, path: Any) -> str:
-    return str(Path(file.name).absolute().parent / str(path))
+    names = {key: key.removeprefix("inputs.") for key in given}
+    return {name: str(given[key]) for key, name in names.items() if name in declared}
 
 
 def _lab_file(file: YamlFile, settings: Mapping[str, Any]) -> Path:

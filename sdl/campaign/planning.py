@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from pydantic import ValidationError
 
-from sdl.campaign import _planner_worker as worker
+from sdl.campaign._planner_process import PlannerProcess, WorkerDied
+from sdl.campaign._planner_worker import answer, build_planner
 from sdl.model import CampaignSpec, Exhausted, Proposal, SdlError, Trial
 
 __all__ = ["PlannerFailure", "PlannerHost"]
@@ -34,11 +30,9 @@ class PlannerHost:
             MissingExtra: its packages are not installed.
         """
         self._spec = spec
-        self._planner = worker.build_planner(spec.planner.name, spec.planner.options)
+        self._planner = build_planner(spec.planner.name, spec.planner.options)
         self._in_process = bool(getattr(self._planner, "in_process", False))
-        self._pool: ProcessPoolExecutor | None = None
-        if not self._in_process:
-            self._pool = self._start_pool()
+        self._worker = None if self._in_process else self._start()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -46,16 +40,14 @@ class PlannerHost:
         choice = self._spec.planner
         return {"name": choice.name, "version": str(self._planner.version), "options": choice.options}
 
-    def _start_pool(self) -> ProcessPoolExecutor:
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker; None for a planner that is called in place."""
+        return self._worker.pid if self._worker is not None else None
+
+    def _start(self) -> PlannerProcess:
         choice = self._spec.planner
-        pool = ProcessPoolExecutor(
-            1,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=worker.initialise,
-            initargs=(choice.name, choice.options, self._spec.problem.model_dump(mode="json"), os.getpid()),
-        )
-        pool.submit(worker.warm_up)
-        return pool
+        return PlannerProcess(choice.name, choice.options, self._spec.problem.model_dump(mode="json"))
 
     async def propose(self, trials: Sequence[Trial], n: int, seed: int) -> list[Proposal]:
         """Proposals checked against the problem.
@@ -65,32 +57,30 @@ class PlannerHost:
             PlannerFailure: see the class.
         """
         if self._in_process:
-            answer = worker.answer(self._planner, self._spec.problem, trials, n, seed)
+            said = answer(self._planner, self._spec.problem, trials, n, seed)
         else:
-            answer = await self._ask_worker(trials, n, seed)
-        if "exhausted" in answer:
-            raise Exhausted(answer["exhausted"])
-        if "error" in answer:
-            raise PlannerFailure(f"planner {self._spec.planner.name!r} failed: {answer['error']}")
-        return [self._checked(proposal) for proposal in answer["proposals"]]
+            said = await self._ask_worker(trials, n, seed)
+        if "exhausted" in said:
+            raise Exhausted(said["exhausted"])
+        if "error" in said:
+            raise PlannerFailure(f"planner {self._spec.planner.name!r} failed: {said['error']}")
+        return [self._checked(proposal) for proposal in said["proposals"]]
 
     async def _ask_worker(self, trials: Sequence[Trial], n: int, seed: int) -> dict[str, Any]:
-        plain = [trial.model_dump(mode="json") for trial in trials]
-        for last in (False, True):
-            if self._pool is None:
-                self._pool = self._start_pool()
+        request = {"trials": [trial.model_dump(mode="json") for trial in trials], "n": n, "seed": seed}
+        for _ in range(2):
+            if self._worker is None:
+                self._worker = self._start()
             try:
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._pool, worker.propose, plain, n, seed)
-            except BrokenProcessPool as error:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                self._pool = None
-                if last:
-                    raise PlannerFailure(
-                        f"the process of planner {self._spec.planner.name!r} died twice in a row; "
-                        "is there enough memory?"
-                    ) from error
-        raise AssertionError("unreachable")
+                return await asyncio.wrap_future(self._worker.ask(request))
+            except WorkerDied as error:
+                self._worker.close()
+                self._worker = None
+                words = str(error)
+        raise PlannerFailure(
+            f"the process of planner {self._spec.planner.name!r} died twice in a row; is there enough memory?"
+            + (f" Its last words: {words}" if words else "")
+        )
 
     def _checked(self, plain: dict[str, Any]) -> Proposal:
         name = self._spec.planner.name
@@ -108,15 +98,9 @@ class PlannerHost:
 
     def close(self) -> None:
         """End the worker process, also in the middle of a computation."""
-        if self._pool is None:
-            return
-        processes = list((self._pool._processes or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            with contextlib.suppress(OSError, ValueError):
-                process.terminate()
-                process.join(5)
-        self._pool = None
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
 
 
 def _in_pool(values: dict[str, Any], columns: dict[str, tuple[Any, ...]]) -> bool:

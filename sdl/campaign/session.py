@@ -17,7 +17,7 @@ from sdl.campaign.coordinator import Coordinator, OnEvent
 from sdl.campaign.files import LoadedCampaign
 from sdl.campaign.planning import PlannerHost
 from sdl.campaign.recovery import interrupted_entries
-from sdl.journal import JournalError, Store, Writer, kinds
+from sdl.journal import Store, Writer, kinds
 from sdl.journal.state import CampaignState, fold
 from sdl.lab.opening import connect_lab
 from sdl.lab.spec import OnInterrupt
@@ -96,8 +96,7 @@ async def _take_up(
     if state.spec is None:
         entries.append((kinds.CAMPAIGN_CREATED, loaded.created_body()))
     elif changes := amendments(state, loaded):
-        spec = loaded.spec.model_dump(mode="json")
-        entries.append((kinds.CAMPAIGN_AMENDED, {"spec": spec, "changes": changes}))
+        entries.append((kinds.CAMPAIGN_AMENDED, {**loaded.created_body(), "changes": changes}))
     simulation = loaded.lab.spec.simulation
     opened = {
         "holder": f"{gethostname()}:{os.getpid()}",
@@ -139,10 +138,10 @@ async def _with_lab(
             )
             try:
                 await coordinator.run()
-            except (JournalError, asyncio.CancelledError):
-                # Nothing can be recorded any more: what is left to do is to leave the lab safe.
+            except BaseException:
+                # Most likely nothing can be recorded any more: what is left to do is to leave the lab safe.
                 await asyncio.gather(
-                    *(station.abort("the record cannot be written") for station in stations.values())
+                    *(station.abort("the campaign cannot go on") for station in stations.values())
                 )
                 await asyncio.gather(*(station.make_safe() for station in stations.values()))
                 raise

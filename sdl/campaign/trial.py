@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdl.campaign.recovery import next_move
@@ -18,7 +19,13 @@ from sdl.model.units import convert
 if TYPE_CHECKING:
     from sdl.campaign.coordinator import Coordinator
 
-__all__ = ["PauseNeeded", "TrialRunner", "approval"]
+__all__ = ["Opened", "PauseNeeded", "TrialRunner", "approval"]
+
+
+_Entries = Sequence[tuple[str, Mapping[str, Any]]]
+
+_QUICK = 0.05
+"""Wall seconds within which an analysis counts as quick."""
 
 
 class PauseNeeded(SdlError):
@@ -35,6 +42,17 @@ def approval(number: int) -> dict[str, Any]:
     return {"trial": number, "by": "policy:auto"}
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A trial that was just proposed."""
+
+    number: int
+    entries: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """The start of its first step, when that begins at once."""
+    station: Station | None = None
+    """The station that is held for it then."""
+
+
 class TrialRunner:
     """Runs trials of a campaign, each in a task of its own."""
 
@@ -42,6 +60,23 @@ class TrialRunner:
         self._campaign = campaign
         self._answer = answer
         self._procedure = campaign.procedure
+
+    def open(self, number: int, parameters: Mapping[str, Any]) -> Opened:
+        """Prepare the first step of a proposed trial, if its station is free: one wait for the disk serves both."""
+        step = self._procedure.steps[0]
+        station = self._campaign.stations[step.spec.station]
+        if self._campaign.stopping or not station.busy.try_acquire():
+            return Opened(number)
+        return Opened(number, ((kinds.STEP_STARTED, _start(number, step, 1, parameters)),), station)
+
+    async def go_on(self, opened: Opened) -> None:
+        """Take up a trial that was just recorded. See `run`."""
+        if opened.station is None:
+            await self.run(opened.number)
+        else:
+            done = await self._steps(opened.number, 0, opened.station)
+            if done is not None:
+                await self._analyse(opened.number, done)
 
     async def run(self, number: int) -> None:
         """Take up a trial where the journal says it stands, and bring it to its end.
@@ -65,61 +100,79 @@ class TrialRunner:
             await self._fail(number, move.message, "")
         elif move.what == "infeasible":
             await self._end(number, TrialStatus.INFEASIBLE, {"message": move.message})
-        elif move.what == "analyse" or await self._steps(number, move.index):
-            await self._analyse(number)
+        elif move.what == "analyse":
+            await self._analyse(number, ())
+        else:
+            done = await self._steps(number, move.index)
+            if done is not None:
+                await self._analyse(number, done)
 
-    async def _steps(self, number: int, index: int) -> bool:
-        """Execute steps from an index on; returns whether all are done."""
-        held: Station | None = None
+    async def _steps(self, number: int, index: int, opened: Station | None = None) -> _Entries | None:
+        """Execute steps from an index on.
+
+        Args:
+            number: the trial.
+            index: of the first step.
+            opened: the station of the first step, when that has been recorded as started.
+
+        Returns:
+            What is still to be recorded of the last step; None when the trial ended before it, or waits.
+        """
+        held = opened
         try:
-            while index < len(self._procedure.steps):
+            while True:
                 step = self._procedure.steps[index]
-                held = await self._take(step.spec.station, held)
-                if self._campaign.stopping:
-                    return False
-                following = await self._step(number, index, held)
+                if opened is None:
+                    station = self._campaign.stations[step.spec.station]
+                    if held is not station:  # a trial keeps its station while its steps stay there
+                        if held is not None:
+                            held.busy.release()
+                        held = None
+                        await station.busy.acquire()
+                        held = station
+                    if self._campaign.stopping:
+                        return None
+                    attempt = 1 + sum(s.name == step.name for s in self._campaign.state.trials[number].steps)
+                    parameters = self._campaign.state.trials[number].parameters
+                    await self._campaign.record(kinds.STEP_STARTED, _start(number, step, attempt, parameters))
+                assert held is not None
+                opened = None
+                following, unrecorded = await self._step(number, index, held)
                 if following is None:
-                    return False
+                    return None
+                if following == len(self._procedure.steps):
+                    return unrecorded
                 index = following
-            return True
         finally:
             if held is not None:
                 held.busy.release()
 
-    async def _take(self, name: str, held: Station | None) -> Station:
-        """Hold the station of the next step; a trial keeps its station while its steps stay there."""
-        station = self._campaign.stations[name]
-        if held is station:
-            return held
-        if held is not None:
-            held.busy.release()
-        await station.busy.acquire()
-        return station
+    async def _step(self, number: int, index: int, station: Station) -> tuple[int | None, _Entries]:
+        """Execute the attempt of a step that was recorded as started.
 
-    async def _step(self, number: int, index: int, station: Station) -> int | None:
-        """Execute one attempt of a step; returns the index to go on with, or None when the trial ends or waits."""
+        Returns:
+            The index to go on with, None when the trial ends or waits; and what is still to be recorded.
+        """
         campaign, step = self._campaign, self._procedure.steps[index]
         trial = campaign.state.trials[number]
-        attempt = 1 + sum(s.name == step.name for s in trial.steps)
+        attempt = trial.steps[-1].attempt
         where = {"trial": number, "step": step.name, "attempt": attempt}
-        arguments = step.arguments(trial.parameters)
-        await campaign.record(
-            kinds.STEP_STARTED,
-            {**where, "station": station.name, "plan": step.spec.plan, "arguments": arguments},
-        )
         try:
             runs = await self._execute(step, station, trial.parameters, where)
         except Aborted as error:
             await self._failed(where, "aborted", str(error))
-            return None
+            return None, ()
         except Infeasible as error:
             await self._failed(where, "infeasible", str(error))
             await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)})
-            return None
+            return None, ()
         except Fault as error:
-            return await self._after_fault(number, index, station, where, error)
-        await campaign.record(kinds.STEP_DONE, {**where, "runs": runs})
-        return index + 1
+            return await self._after_fault(number, station, where, error), ()
+        done = (kinds.STEP_DONE, {**where, "runs": runs})
+        if index + 1 == len(self._procedure.steps):
+            return index + 1, (done,)
+        await campaign.record(*done)
+        return index + 1, ()
 
     async def _execute(
         self, step: BoundStep, station: Station, parameters: Mapping[str, Any], where: Mapping[str, Any]
@@ -136,7 +189,8 @@ class TrialRunner:
         }
 
         def on_document(name: str, doc: dict[str, Any]) -> None:
-            campaign.writer.post(kinds.DOCUMENT, {**where, "name": name, "doc": doc})
+            text = campaign.writer.post(kinds.DOCUMENT, {**where, "name": name, "doc": doc})
+            campaign.recent.add_document(where["trial"], text)
 
         return await station.run(_lazily(step, station, parameters), on_document, metadata, step.time_limit)
 
@@ -145,7 +199,7 @@ class TrialRunner:
         await self._campaign.record(kinds.STEP_FAILED, body)
 
     async def _after_fault(
-        self, number: int, index: int, station: Station, where: Mapping[str, Any], fault: Fault
+        self, number: int, station: Station, where: Mapping[str, Any], fault: Fault
     ) -> int | None:
         """Make the station safe; then try again, or give the trial up."""
         campaign = self._campaign
@@ -162,17 +216,33 @@ class TrialRunner:
         await self._fail(number, str(fault), fault.device)
         return None
 
-    async def _analyse(self, number: int) -> None:
+    async def _analyse(self, number: int, unrecorded: _Entries) -> None:
+        """Turn the trial's runs into outcomes and record how it ended.
+
+        Args:
+            number: the trial.
+            unrecorded: the end of its last step. A quick analysis shares its wait for the disk; a slow one does not
+                leave it off the record.
+        """
         campaign = self._campaign
-        runs = runs_of(campaign.entries_of(number), number)
+        entries = campaign.recent.take(number)
+        if entries is None:  # it began in another session
+            unrecorded = await self._settled(unrecorded)
+            first = campaign.state.trials[number].first_seq
+            entries = list(campaign.store.entries(campaign.state.id, after=first))
+        runs = runs_of(entries, number)
+        analysing = asyncio.ensure_future(asyncio.to_thread(self._procedure.analyse, runs))
         try:
-            outcomes = await asyncio.to_thread(self._procedure.analyse, runs)
-            told = self._in_units(outcomes)
+            if not (await asyncio.wait({analysing}, timeout=_QUICK))[0]:
+                unrecorded = await self._settled(unrecorded)
+            told = self._in_units(await analysing)
         except Infeasible as error:
-            await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)})
+            await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)}, unrecorded)
         except Exception as error:  # an analysis is anybody's code; its trial fails and says what it raised
             text = str(error) if isinstance(error, SdlError) else f"{type(error).__name__}: {error}"
-            await self._fail(number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "")
+            await self._fail(
+                number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "", unrecorded
+            )
         else:
             await self._end(
                 number,
@@ -182,7 +252,13 @@ class TrialRunner:
                     "analysis": self._procedure.analysis.model_dump(mode="json"),
                     "runs": [run.start["uid"] for run in runs],
                 },
+                unrecorded,
             )
+
+    async def _settled(self, unrecorded: _Entries) -> _Entries:
+        if unrecorded:
+            await self._campaign.record_all(unrecorded)
+        return ()
 
     def _in_units(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
         """Outcomes of objectives in the units of the problem.
@@ -200,18 +276,33 @@ class TrialRunner:
                 told[objective.name] = _converted(outcome, objective.unit)
         return told
 
-    async def _fail(self, number: int, message: str, device: str) -> None:
-        await self._end(number, TrialStatus.FAILED, {"message": message, "device": device})
+    async def _fail(self, number: int, message: str, device: str, unrecorded: _Entries = ()) -> None:
+        await self._end(number, TrialStatus.FAILED, {"message": message, "device": device}, unrecorded)
 
-    async def _end(self, number: int, status: TrialStatus, body: Mapping[str, Any]) -> None:
+    async def _end(
+        self, number: int, status: TrialStatus, body: Mapping[str, Any], unrecorded: _Entries = ()
+    ) -> None:
         kind = {
             TrialStatus.OBSERVED: kinds.TRIAL_OBSERVED,
             TrialStatus.INFEASIBLE: kinds.TRIAL_INFEASIBLE,
             TrialStatus.FAILED: kinds.TRIAL_FAILED,
         }[status]
         campaign = self._campaign
-        await campaign.record(kind, {"trial": number, **body, "lab_seconds": campaign.lab_seconds})
+        ending = (kind, {"trial": number, **body, "lab_seconds": campaign.lab_seconds})
+        await campaign.record_all([*unrecorded, ending])
         campaign.trial_ended(status)
+
+
+def _start(number: int, step: BoundStep, attempt: int, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Body of the entry that a step starts."""
+    return {
+        "trial": number,
+        "step": step.name,
+        "attempt": attempt,
+        "station": step.spec.station,
+        "plan": step.spec.plan,
+        "arguments": step.arguments(parameters),
+    }
 
 
 def _lazily(step: BoundStep, station: Station, parameters: Mapping[str, Any]) -> Iterator[Any]:

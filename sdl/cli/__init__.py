@@ -9,7 +9,11 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command; exit with 0, 2 (bad input), 3 (paused) or 4 (aborted to the safe state)."""
-    from sdl.cli._app import app
-    from sdl.cli._errors import guarded
+    try:
+        from sdl.cli._app import app
+        from sdl.cli._errors import guarded
 
-    sys.exit(guarded(app))
+        status = guarded(app)
+    except KeyboardInterrupt:  # while the above was imported
+        status = 130
+    sys.exit(status)

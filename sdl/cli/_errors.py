@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -24,6 +25,9 @@ def guarded(app: Callable[..., Any]) -> int:
     """Call a Typer application; return its exit status, whatever it raised said in plain words."""
     import typer
 
+    if not os.environ.get("SDL_DEBUG"):
+        # Libraries log tracebacks of what sdl says in plain words.
+        logging.getLogger().addHandler(logging.NullHandler())
     try:
         result = app(standalone_mode=False)
         return result if isinstance(result, int) else ENDED

@@ -13,7 +13,7 @@ from sdl.campaign import Campaign, Control, OnEvent, parse_settings
 from sdl.cli._errors import ABORTED, ENDED, PAUSED
 from sdl.cli._format import console, print_json
 from sdl.cli._progress import Progress
-from sdl.journal import Entry, JournalError, LeaseHeld, kinds
+from sdl.journal import Entry, JournalError, kinds
 from sdl.journal.state import CampaignState
 from sdl.lab.spec import OnInterrupt
 
@@ -44,9 +44,9 @@ def run_command(
                 control=control,
                 interrupted=cast(OnInterrupt | None, interrupted),
             )
-    except LeaseHeld:
-        raise
     except JournalError as error:
+        if not seen.any:  # nothing has begun: the store cannot be used, or another process has the campaign
+            raise
         print(f"sdl: {error}", file=sys.stderr)
         return ABORTED
     state = campaign.state

@@ -112,8 +112,11 @@ class Writer:
             self._told = True
             raise
 
-    def post(self, kind: str, body: Mapping[str, Any]) -> None:
+    def post(self, kind: str, body: Mapping[str, Any]) -> str:
         """Hand over an entry and return at once. It is committed in its turn and on the disk within about a second.
+
+        Returns:
+            The body as it is recorded: canonical JSON.
 
         Raises:
             JournalError: the body has no form in JSON, the writer is closed or has failed, or the disk is so slow
@@ -128,6 +131,7 @@ class Writer:
                     "this one was not recorded. Record fewer documents a second, or use a faster disk"
                 )
             self._put(kind, text, durable=False, done=None)
+        return text
 
     def flush(self) -> None:
         """Return once everything handed over before is committed and on the disk.

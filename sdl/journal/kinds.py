@@ -36,7 +36,7 @@ CAMPAIGN_CREATED: Final = "campaign.created"
 """`spec` (CampaignSpec, the pool filled in), `lab` {name, file, sha256, text}, `inputs` {name: {path, sha256, text}},
 `procedure`."""
 CAMPAIGN_AMENDED: Final = "campaign.amended"
-"""`spec`: the whole specification in force from here on; `changes` {dotted key: [old, new]}."""
+"""As in `campaign.created`, all of it in force from here on; `changes` {dotted key: [old, new]}."""
 SESSION_OPENED: Final = "session.opened"
 """`holder`, `epoch`, `versions` {package: version}, `lab_speed`. A process took the campaign up."""
 LAB_OPENED: Final = "lab.opened"

@@ -140,7 +140,8 @@ def _created(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Cam
 
 
 def _amended(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-    return replace(state, spec=CampaignSpec.model_validate(body["spec"]))
+    created = {**state.created, **{key: value for key, value in body.items() if key != "changes"}}
+    return replace(state, spec=CampaignSpec.model_validate(body["spec"]), created=created)
 
 
 def _opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from typing import Any
 from bluesky import Msg, RunEngine
 from bluesky.utils import FailedStatus, RequestAbort, RequestStop, RunEngineInterrupted
 
-import sdl
 from sdl.lab.devices import close_devices, connect_devices, make_safe
+from sdl.lab.hold import Hold
 from sdl.model import Fault, Infeasible, SdlError
 from sdl.protocols import Clock
 
 __all__ = ["Aborted", "Station"]
 
-_OWN = str(Path(sdl.__file__).parent) + "/"
+_OWN = str(Path(__file__).resolve().parents[1]) + "/"
 
 OnDocument = Callable[[str, dict[str, Any]], None]
 
@@ -39,7 +39,7 @@ class Station:
         self.name = name
         self.devices = dict(devices)
         self.clock = clock
-        self.busy = asyncio.Lock()
+        self.busy = Hold()
         """Held by the trial that has the station."""
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"station-{name}")
         self._loop = asyncio.new_event_loop()
@@ -107,10 +107,10 @@ class Station:
         self, engine: RunEngine, plan: Iterator[Any], on_document: OnDocument, metadata: Mapping[str, Any]
     ) -> tuple[str, ...]:
         try:
-            result: Any = engine(plan, on_document, **metadata)  # type: ignore[arg-type]
+            result: Any = engine(_guarded(plan), on_document, **metadata)  # type: ignore[arg-type]
         except (RunEngineInterrupted, RequestAbort, RequestStop) as error:
             if engine.state == "paused":  # the plan paused itself, and nobody can resume it
-                engine.abort("plans cannot pause")
+                engine.abort("plans cannot pause")  # type: ignore[no-untyped-call]
             raise (Aborted("aborted on request") if self._aborting else Fault("", str(error))) from error
         except BaseException as error:
             if self._aborting:
@@ -158,6 +158,14 @@ class Station:
         if self._engine is None:
             raise RuntimeError(f"station {self.name!r} is not open")
         return self._engine
+
+
+def _guarded(plan: Iterator[Any]) -> Generator[Any, Any, Any]:
+    """The plan, unable to end the process: an exit inside it would end the RunEngine's loop, and nobody would hear."""
+    try:
+        return (yield from plan)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError("the plan tried to end the process") from error
 
 
 def _cause(error: BaseException) -> SdlError:

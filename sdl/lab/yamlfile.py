@@ -74,7 +74,8 @@ def read_yaml(path: str | Path) -> YamlFile:
     except RecursionError:
         raise InputError([FileFault("is nested too deeply, or holds itself", name)]) from None
     except (YAMLError, ValueError) as error:
-        raise InputError([FileFault(f"not valid YAML: {error}", name)]) from None
+        problem = " ".join(str(error).split())
+        raise InputError([FileFault(f"not valid YAML: {problem}", name)]) from None
     except (LookupError, TypeError, AttributeError, AssertionError) as error:
         # The library is not total: `!!int ""`, `!!bool x` and the like end in one of these.
         raise InputError([FileFault(f"not valid YAML: {type(error).__name__}: {error}", name)]) from None
@@ -163,8 +164,9 @@ def faults_of(error: ValidationError, model: type[BaseModel], file: YamlFile) ->
     """The faults of a validation error in terms of the file: path, line, and the nearest known key."""
     faults = []
     for item in error.errors(include_url=False):
-        path, owner = _locate(item["loc"], model, file.data)
-        faults.append(file.fault(path, _message(dict(item), path, owner)))
+        path, owner, own = _locate(item["loc"], model, file.data)
+        about = own if item["type"].startswith("union_tag") else owner
+        faults.append(file.fault(path, _message(dict(item), path, about)))
     return faults
 
 
@@ -179,7 +181,7 @@ def _message(item: Mapping[str, Any], path: Path_, owner: Any) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "union_tag_not_found":
-        return f"`kind` is missing; one of {item['ctx'].get('expected_tags', _tags(owner))}"
+        return f"`kind` is missing; one of {', '.join(map(repr, _tags(owner)))}"
     if kind == "union_tag_invalid":
         tag = item["ctx"]["tag"]
         near = difflib.get_close_matches(str(tag), _tags(owner), n=1)
@@ -217,11 +219,12 @@ def _tag(member: Any) -> tuple[Any, ...]:
     return ()
 
 
-def _locate(loc: Sequence[str | int], model: Any, data: Any) -> tuple[Path_, Any]:
+def _locate(loc: Sequence[str | int], model: Any, data: Any) -> tuple[Path_, Any, Any]:
     """Walk a pydantic location through the raw data and the types at once.
 
-    Returns the path in the file, and the type that owns its last element. Tags of unions are no part of the path, and
-    an index into a mapping (records keep named things as sequences) is the name at that place.
+    Returns the path in the file, the type that owns its last element, and the type of that element. Tags of unions
+    are no part of the path, and an index into a mapping (records keep named things as sequences) is the name at that
+    place.
     """
     path: Path_ = ()
     owner: Any = model
@@ -237,7 +240,7 @@ def _locate(loc: Sequence[str | int], model: Any, data: Any) -> tuple[Path_, Any
             element = list(data)[element] if element < len(data) else element
         data, current = _descend(data, element), _type_at(members, element)
         path = (*path, element)
-    return path, owner if loc else model
+    return path, owner, current
 
 
 def _descend(data: Any, element: str | int) -> Any:

@@ -83,7 +83,7 @@ def feasibility_model(observed: Tensor, infeasible: Tensor, levels: tuple[int, .
     """
     x = torch.cat([observed, infeasible])
     y = torch.cat([torch.ones(len(observed), 1), torch.zeros(len(infeasible), 1)]).to(x.dtype)
-    return fit(Data(x, y, torch.full_like(y, _LABEL_NOISE), levels)).model
+    return fit(Data(x, y, torch.full_like(y, _LABEL_NOISE), True, levels)).model
 
 
 class _Weighted(AcquisitionFunction):

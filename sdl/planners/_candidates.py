@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,8 +39,7 @@ class Candidates:
     """The search space as the trials have left it."""
 
     space: Space
-    tried: Array
-    """Raw points of every trial but the failed ones, shape (m, d): the equipment's failure says nothing of a point."""
+    trials: Sequence[Trial]
     rows: Array | None
     """Raw points that may still be proposed, shape (m, d); None when the space is infinite or too large to list."""
 
@@ -52,18 +52,24 @@ class Candidates:
             InputError: a finite space of which no point satisfies the constraints.
         """
         space = Space(problem)
-        tried = space.raw([t.parameters for t in trials if t.status is not TrialStatus.FAILED])
         rows = _finite(space)
+        whole = cls(space, trials, None)
         if rows is None:
-            return cls(space, tried, None)
+            return whole
         rows = rows[space.feasible(rows)]
         if len(rows) == 0:
             raise InputError(_unreachable(problem, "no candidate satisfies"))
         total = len(rows)
-        rows = distinct(rows, {row.tobytes() for row in tried})
+        rows = distinct(rows, {row.tobytes() for row in whole.tried})
         if len(rows) == 0:
             raise Exhausted(f"all {total} candidates of the space were tried; widen it or end the campaign")
-        return cls(space, tried, rows)
+        return cls(space, trials, rows)
+
+    @cached_property
+    def tried(self) -> Array:
+        """Raw points of every trial but the failed ones, shape (m, d): a failure of the equipment says nothing of a
+        point."""
+        return self.space.raw([t.parameters for t in self.trials if t.status is not TrialStatus.FAILED])
 
     def draw(self, source: Draw, n: int, *, skip: int = 0) -> Array:
         """The first `n` distinct feasible points that were not tried, after `skip` distinct feasible ones.
@@ -76,7 +82,8 @@ class Candidates:
             Exhausted: every point met was tried already.
         """
         seen: set[bytes] = set()
-        tried = {row.tobytes() for row in self.tried}
+        # A draw of a real parameter does not meet an earlier one.
+        tried = set() if self.space.real.any() else {row.tobytes() for row in self.tried}
         found: list[Array] = []
         drawn, block = 0, 1 << max(3, (n + skip).bit_length())
         while drawn < _DRAWS:

@@ -15,6 +15,7 @@ from botorch.models.transforms import Standardize
 from botorch.models.utils.gpytorch_modules import get_gaussian_likelihood_with_lognormal_prior
 from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import Kernel, ScaleKernel
+from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, Likelihood
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.errors import NanError, NotPSDError
@@ -45,6 +46,8 @@ class Data:
     """Outcome values, shape (m, 1)."""
     variance: Tensor | None
     """Square of each outcome's standard error, shape (m, 1); None when one is unknown."""
+    all_noise: bool
+    """Whether `variance` is the whole noise. Replicates within a trial say nothing of how trials differ."""
     levels: tuple[int, ...]
     """Number of levels of each parameter; 0 for a numeric one."""
 
@@ -116,19 +119,29 @@ def _build(data: Data, spread: float) -> SingleTaskGP:
         outputscale_prior=LogNormalPrior(0.0, 1.0),
         outputscale_constraint=GreaterThan(1e-2, transform=None, initial_value=1.0),
     )
-    variance, likelihood = None, None
-    if data.variance is None:
-        likelihood = get_gaussian_likelihood_with_lognormal_prior()
-    else:
-        floor = _NOISE_FLOOR * data.y.var().clamp_min(1e-300)
-        variance = data.variance.clamp_min(floor.item())
     return SingleTaskGP(
         data.x,
         data.y,
-        variance,
-        likelihood=likelihood,
+        likelihood=_likelihood(data),
         covar_module=kernel,
         outcome_transform=Standardize(m=1),
+    )
+
+
+def _likelihood(data: Data) -> Likelihood:
+    """Noise of the standardised outcomes: inferred, or what is known of each plus what is inferred beyond."""
+    inferred = get_gaussian_likelihood_with_lognormal_prior()
+    if data.variance is None:
+        return inferred
+    # The unbiased variance, as `Standardize` divides by; a single outcome is not scaled.
+    scale = data.y.var() if len(data.y) > 1 and data.y.var() > 1e-16 else torch.ones(())
+    known = (data.variance.squeeze(-1) / scale).clamp_min(_NOISE_FLOOR)
+    if data.all_noise:
+        return FixedNoiseGaussianLikelihood(noise=known)
+    prior = LogNormalPrior(-4.0, 1.0)
+    constraint = GreaterThan(_NOISE_FLOOR, transform=None, initial_value=prior.mode)
+    return FixedNoiseGaussianLikelihood(
+        noise=known, learn_additional_noise=True, noise_prior=prior, noise_constraint=constraint
     )
 
 

@@ -9,8 +9,8 @@ What it does, and why:
 * **Model.** A Gaussian process with a Matérn-5/2 kernel: measured responses have kinks that a squared-exponential
   kernel smooths away. One length scale a parameter, with the dimension-scaled log-normal prior of Hvarfner et al.
   (2024); a signal variance with a log-normal prior, since the variance of two or three outcomes, to which they are
-  standardised, says little about that of the whole space. Noise is inferred, or taken from the standard errors when
-  every trial has one.
+  standardised, says little about that of the whole space. Noise is inferred; where every trial has a standard error,
+  that is each one's least noise, and what trials differ by beyond it is inferred.
 * **Two beliefs.** A dozen outcomes do not settle whether the response wiggles or only trends across the space, and a
   fit by maximum a posteriori would follow its prior. So the model is fitted twice, under the published prior and under
   a narrower one that expects long length scales, and the expected improvements are averaged. With more data both
@@ -208,7 +208,7 @@ class BayesPlanner:
         )
         observed = torch.from_numpy(space.to_unit(known.observed))
         variance = None if known.sems is None else torch.from_numpy(known.sems[:, None] ** 2)
-        data = Data(observed, torch.from_numpy(known.values[:, None]), variance, levels)
+        data = Data(observed, torch.from_numpy(known.values[:, None]), variance, False, levels)
         fitted = fit(data, BROAD), fit(data, NARROW)
         infeasible = torch.from_numpy(space.to_unit(known.infeasible))
         classifier = feasibility_model(observed, infeasible, levels) if len(infeasible) else None
@@ -281,8 +281,9 @@ def _only_objective(problem: Problem) -> Maximize | Minimize | Match:
 def _isolated(seed: int) -> Iterator[None]:
     """Seed torch, keep it on one thread and silence its advice on numerics; everything is put back afterwards."""
     threads = torch.get_num_threads()
-    # Recorded, not ignored: botorch switches some of its warnings back on, which a filter would let through.
+    # Recorded as well as ignored: botorch switches some of its warnings back on.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings(record=True):
+        warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         torch.set_num_threads(1)
         try:

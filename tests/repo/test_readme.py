@@ -14,11 +14,15 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from ruamel.yaml import YAML
+
+from sdl.lab.yamlfile import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -103,6 +107,28 @@ def test_the_demo_is_recorded(root: Path) -> None:
     assert recorded is not None
     assert "$ sdl run examples/silver-flow/campaign.yaml --store demo/sdl.db" in recorded[1]
     assert "demo/report.html" in recorded[1]
+
+
+def within(shown: Any, whole: Any) -> bool:
+    """Whether what is shown is a part of the whole: keys of mappings, members of lists, equal values."""
+    if isinstance(shown, Mapping):
+        return isinstance(whole, Mapping) and all(
+            k in whole and within(v, whole[k]) for k, v in shown.items()
+        )
+    if isinstance(shown, list):
+        return isinstance(whole, list) and all(any(within(item, other) for other in whole) for item in shown)
+    return bool(shown == whole)
+
+
+def test_the_yaml_shown_is_that_of_the_example(root: Path) -> None:
+    """The README's excerpts of a lab file and a campaign file are parts of those of the silver-flow example."""
+    excerpts = re.findall(
+        r"^```yaml\n(.*?)^```$", (root / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    files = [read_yaml(root / "examples/silver-flow" / name).data for name in ("lab.yaml", "campaign.yaml")]
+    assert len(excerpts) == len(files)
+    for excerpt, whole in zip(excerpts, files, strict=True):
+        assert within(YAML(typ="safe").load(excerpt), whole), excerpt
 
 
 def test_the_extras_named_in_the_readme_exist(root: Path) -> None:

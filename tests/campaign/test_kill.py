@@ -1,0 +1,178 @@
+"""SIGKILL at any moment of a campaign."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import (
+    Nursery,
+    PlannerPlugin,
+    Process,
+    check_record,
+    descendants,
+    edit,
+    journal_length,
+    ledger,
+    silver_lab,
+    soft_lab,
+    wait_until,
+)
+
+_BUSY: dict[str, Any] = {"seconds": 0.01, "points": 3}
+"""Steps long enough to be killed in."""
+_GONE_WITHIN = 10.0
+"""Seconds in which the children of a killed process have to end; they need 3 when the machine is idle."""
+
+
+class _Victim:
+    """Runs a campaign in a store again and again, kills it, and remembers what was acknowledged."""
+
+    def __init__(self, nursery: Nursery, campaign: Path, store: Path, path: tuple[Path, ...] = ()) -> None:
+        self._nursery, self._campaign, self.store, self._path = nursery, campaign, store, path
+        self.kills = 0
+        self.phases: list[str] = []
+        self._before: dict[int, tuple[str, int, str]] = {}
+
+    def start(self) -> Process:
+        argv = ("run", self._campaign, "--store", self.store, "--json")
+        return self._nursery.start(*argv, cwd=self._campaign.parent, path=self._path)
+
+    def kill_at_entry(self, more: int) -> bool:
+        """Kill once the journal has so many more entries; False when the campaign ended before."""
+        goal = journal_length(self.store) + more
+        process = self.start()
+        return self._kill(process, lambda: journal_length(self.store) >= goal)
+
+    def kill_after(self, seconds: float) -> bool:
+        """Kill after a span of time."""
+        until = time.monotonic() + seconds
+        return self._kill(self.start(), lambda: time.monotonic() >= until)
+
+    def _kill(self, process: Process, moment: Any) -> bool:
+        wait_until(
+            lambda: moment() or process.status is not None, 60, f"a moment to kill\n{process.err}", 0.0005
+        )
+        children = descendants(process.pid)
+        process.kill()
+        ended = process.status != -9
+        self._check(process)
+        wait_until(
+            lambda: not any(_lives(pid) for pid in children), _GONE_WITHIN, f"orphans {children}", 0.05
+        )
+        if not ended:
+            self.kills += 1
+        return not ended
+
+    def _check(self, process: Process) -> None:
+        """All that was recorded is there unchanged, and all that was printed is recorded."""
+        now = ledger(self.store) if journal_length(self.store) else {}
+        assert {seq: now.get(seq) for seq in self._before} == self._before
+        for event in process.events:
+            if "already" not in event:
+                assert now[event["seq"]][:2] == (event["event"], event["at"])
+        assert "Traceback" not in process.err
+        self.phases.append(now[max(now)][0] if now else "nothing yet")
+        self._before = now
+
+    def finish(self) -> None:
+        """Run to the end, and once more: nothing is left to do."""
+        process = self.start()
+        assert process.wait(60) == 0, process.err
+        self._check(process)
+        length = journal_length(self.store)
+        again = self.start()
+        assert again.wait(60) == 0
+        assert again.events[0]["already"] is True
+        assert journal_length(self.store) == length
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _moment(rng: random.Random) -> tuple[str, float]:
+    """Spread over the life of a session: its start, its recovery, and the trials."""
+    match rng.choices(("start", "recovery", "trials"), (2, 3, 5))[0]:
+        case "start":
+            return "after", rng.uniform(0.0, 0.4)
+        case "recovery":
+            return "entry", rng.randint(1, 5)
+        case _:
+            return "entry", rng.randint(6, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("on_interrupt", "seed"), [("redo", 1), ("redo", 2), ("discard", 3)])
+def test_kill_soft_lab(tmp_path: Path, nursery: Nursery, on_interrupt: str, seed: int) -> None:
+    """Killed at twenty seeded moments, a campaign ends with every trial once, and nothing that was recorded changed."""
+    trials = 30
+    campaign = soft_lab(tmp_path, on_interrupt=on_interrupt, trials=trials, infeasible_above=0.8, **_BUSY)
+    victim = _Victim(nursery, campaign, tmp_path / "sdl.db")
+    rng = random.Random(seed)
+    while victim.kills < 20:
+        what, amount = _moment(rng)
+        alive = victim.kill_after(amount) if what == "after" else victim.kill_at_entry(int(amount))
+        if not alive:  # it was quicker: give it more to do
+            trials += 20
+            campaign.write_text(campaign.read_text().replace(f"trials: {trials - 20}", f"trials: {trials}"))
+    victim.finish()
+    found = check_record(victim.store)
+    assert found["proposed"] == trials
+    assert len(set(victim.phases)) >= 4, f"the moments are not spread: {victim.phases}"
+    assert found["interrupted"] >= 2, f"hardly a run was open: {victim.phases}"
+    failed = found.get("trial.failed", 0)
+    assert failed == 0 if on_interrupt == "redo" else failed > 0
+    assert found["trial.observed"] + found.get("trial.infeasible", 0) + failed == trials
+
+
+_SLOW = """
+version = "1"
+
+def propose(self, problem, trials, n, seed):
+    time.sleep(0.2)
+    middle = {p.name: (p.low + p.high) / 2 + len(trials) / 10 for p in problem.parameters}
+    return [Proposal(parameters=middle, reason=Reason(summary="near the middle"))]
+"""
+
+
+@pytest.mark.slow
+def test_kill_silver_flow(tmp_path: Path, nursery: Nursery) -> None:
+    """Killed with simulated instruments and a planner in processes of their own: those end too, and all goes on."""
+    plugin = PlannerPlugin(tmp_path / "site", "slowly", _SLOW)
+    campaign = silver_lab(tmp_path / "lab", trials=4)
+    edit(campaign, lambda data: data.update(planner="slowly"))
+    victim = _Victim(nursery, campaign, tmp_path / "sdl.db", (plugin.path,))
+    rng = random.Random(11)
+    assert victim.kill_after(rng.uniform(0.3, 1.0))
+    for more in (rng.randint(5, 9), rng.randint(6, 20), rng.randint(3, 25)):
+        assert victim.kill_at_entry(more)
+    victim.finish()
+    found = check_record(victim.store)
+    assert found["proposed"] == found.get("trial.observed", 0) + found.get("trial.infeasible", 0) == 4
+
+
+@pytest.mark.slow
+def test_kill_at_start(tmp_path: Path) -> None:
+    """Killed while Python itself still starts, the command leaves no store, or one that goes on."""
+    campaign = soft_lab(tmp_path, trials=5)
+    store = tmp_path / "sdl.db"
+    command = [sys.executable, "-m", "sdl", "run", str(campaign), "--store", str(store), "--quiet"]
+    rng = random.Random(5)
+    for _ in range(4):
+        process = subprocess.Popen(command, cwd=tmp_path)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.1, 1.5))
+        process.kill()
+        process.wait()
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    assert check_record(store)["trial.observed"] == 5
