@@ -12,27 +12,38 @@ from botorch.exceptions.errors import ModelFittingError
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Standardize
-from botorch.models.utils.gpytorch_modules import get_gaussian_likelihood_with_lognormal_prior
 from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import Kernel, ScaleKernel
-from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, Likelihood
+from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood, Likelihood
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.errors import NanError, NotPSDError
 from torch import Tensor
 
-__all__ = ["BROAD", "NARROW", "Data", "Fitted", "MixedMatern", "blend", "fit"]
+__all__ = ["BROAD", "NARROW", "Belief", "Data", "Fitted", "MixedMatern", "blend", "fit"]
 
-BROAD = math.sqrt(3.0)
-"""Spread of the length scales' prior as published: the most likely one is 0.2·√d, wiggles on a fifth of the cube."""
-NARROW = 1.0
-"""A narrower one about the same median: the most likely length scale is 1.5·√d, a trend across the whole cube."""
+
+@dataclass(frozen=True)
+class Belief:
+    """Priors of a model."""
+
+    spread: float
+    """Standard deviation of the length scales' logarithms. The most likely length scale is exp(√2 - spread²)·√d."""
+    noise: tuple[float, float]
+    """Mean and standard deviation of the logarithm of the noise variance, outcomes standardised."""
+    least_noise: float
+    """Smallest noise variance, outcomes standardised."""
+
+
+BROAD = Belief(math.sqrt(3.0), (-4.0, 1.0), 1e-4)
+"""As published: the most likely length scale is 0.2·√d, wiggles on a fifth of the cube, and some noise is expected."""
+NARROW = Belief(1.0, (-6.0, 2.0), 1e-6)
+"""The most likely length scale is 1.5·√d, a trend across the whole cube, which the outcomes may follow closely."""
 
 _SHORTEST = (
     2.5e-2  # length scale below which a model of a unit cube only interpolates noise; BoTorch's own limit
 )
 _OPTIMISER = {"maxiter": 200, "ftol": 1e-6}  # a change of the log likelihood that no proposal would notice
-_NOISE_FLOOR = 1e-4  # least noise variance, as a fraction of the outcomes' variance
 _FAILURES = (ModelFittingError, NotPSDError, NanError, RuntimeError, ValueError)
 
 
@@ -110,9 +121,9 @@ class MixedMatern(Kernel):  # type: ignore[misc]  # gpytorch has no types
         return torch.cat(columns, dim=-1)
 
 
-def _build(data: Data, spread: float) -> SingleTaskGP:
+def _build(data: Data, belief: Belief) -> SingleTaskGP:
     d = len(data.levels)
-    prior = LogNormalPrior(math.sqrt(2.0) + 0.5 * math.log(d), spread)
+    prior = LogNormalPrior(math.sqrt(2.0) + 0.5 * math.log(d), belief.spread)
     constraint = GreaterThan(_SHORTEST, transform=None, initial_value=prior.mode)
     kernel = ScaleKernel(
         MixedMatern(data.levels, lengthscale_prior=prior, lengthscale_constraint=constraint),
@@ -122,30 +133,31 @@ def _build(data: Data, spread: float) -> SingleTaskGP:
     return SingleTaskGP(
         data.x,
         data.y,
-        likelihood=_likelihood(data),
+        likelihood=_likelihood(data, belief),
         covar_module=kernel,
         outcome_transform=Standardize(m=1),
     )
 
 
-def _likelihood(data: Data) -> Likelihood:
+def _likelihood(data: Data, belief: Belief) -> Likelihood:
     """Noise of the standardised outcomes: inferred, or what is known of each plus what is inferred beyond."""
-    inferred = get_gaussian_likelihood_with_lognormal_prior()
+    prior = LogNormalPrior(*belief.noise)
+    least = belief.least_noise
+    start = max(prior.mode.item(), 2.0 * least)
+    constraint = GreaterThan(least, transform=None, initial_value=start)
     if data.variance is None:
-        return inferred
+        return GaussianLikelihood(noise_prior=prior, noise_constraint=constraint)
     # The unbiased variance, as `Standardize` divides by; a single outcome is not scaled.
     scale = data.y.var() if len(data.y) > 1 and data.y.var() > 1e-16 else torch.ones(())
-    known = (data.variance.squeeze(-1) / scale).clamp_min(_NOISE_FLOOR)
+    known = (data.variance.squeeze(-1) / scale).clamp_min(least)
     if data.all_noise:
         return FixedNoiseGaussianLikelihood(noise=known)
-    prior = LogNormalPrior(-4.0, 1.0)
-    constraint = GreaterThan(_NOISE_FLOOR, transform=None, initial_value=prior.mode)
     return FixedNoiseGaussianLikelihood(
         noise=known, learn_additional_noise=True, noise_prior=prior, noise_constraint=constraint
     )
 
 
-def fit(data: Data, spread: float = BROAD) -> Fitted:
+def fit(data: Data, belief: Belief = BROAD) -> Fitted:
     """Fit by maximum a posteriori; where that fails, keep the hyper-parameters at the modes of their priors.
 
     The prior of the length scales widens with the root of the number of parameters, so that a model of many
@@ -154,20 +166,19 @@ def fit(data: Data, spread: float = BROAD) -> Fitted:
 
     Args:
         data: at least one observation.
-        spread: standard deviation of the length scales' logarithms under the prior. The most likely length scale under
-            it is exp(√2 - spread²)·√d of the unit cube.
+        belief: the priors.
 
     Raises:
         RuntimeError: the model cannot be used even so.
     """
-    model = _build(data, spread)
+    model = _build(data, belief)
     fallback = ""
     try:
         fit_gpytorch_mll(
             ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": _OPTIMISER}
         )
     except _FAILURES as error:
-        model = _build(data, spread)
+        model = _build(data, belief)
         fallback = f"prior modes for hyper-parameters: {type(error).__name__}: {error}"
     model.eval()
     if not bool(torch.isfinite(model.posterior(data.x).mean).all()):

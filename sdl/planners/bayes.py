@@ -12,9 +12,8 @@ What it does, and why:
   standardised, says little about that of the whole space. Noise is inferred; where every trial has a standard error,
   that is each one's least noise, and what trials differ by beyond it is inferred.
 * **Two beliefs.** A dozen outcomes do not settle whether the response wiggles or only trends across the space, and a
-  fit by maximum a posteriori would follow its prior. So the model is fitted twice, under the published prior and under
-  a narrower one that expects long length scales, and the expected improvements are averaged. With more data both
-  agree.
+  fit by maximum a posteriori would follow its prior. So the model is fitted twice, under the published priors and under
+  narrower ones that expect long length scales and little noise, and the expected improvements are averaged.
 * **Choice.** Log noisy expected improvement (Ament et al. 2023) given pending trials; several at once are chosen
   one after another, each with the earlier ones pending.
 * **Match.** The model is that of the outcome itself, and the improvement that of the distance to the target.

@@ -104,8 +104,8 @@ def test_several_at_once_are_the_greedy_ones(plane: Plane, told: Told) -> None:
     assert [p.reason.details["pending"] for p in three] == [0, 1, 2]
 
 
-def test_standard_errors_set_the_noise(plane: Plane, told: Told) -> None:
-    """Where every trial has a standard error, the model takes its noise from them."""
+def test_standard_errors_are_the_least_noise(plane: Plane, told: Told) -> None:
+    """Where every trial has a standard error, the model's noise is at least that, and tiny ones add next to nothing."""
     problem = plane()
     trials = _random_trials(problem, told, 10)
 
@@ -115,9 +115,9 @@ def test_standard_errors_set_the_noise(plane: Plane, told: Told) -> None:
         return float(reason.details["noise_variance"])
 
     spread = np.var([_value(t) for t in trials], ddof=1)
-    assert noise(20.0) == pytest.approx(400.0 / spread, rel=1e-6)
-    assert noise(0.0) == pytest.approx(1e-4, rel=1e-6)
-    assert noise(None) not in (noise(20.0), noise(0.0))
+    assert noise(20.0) > 400.0 / spread
+    assert noise(20.0) > 3 * noise(0.0)
+    assert noise(0.0) == pytest.approx(noise(None), rel=0.1)
 
 
 def test_reason_says_what_was_expected(plane: Plane, told: Told) -> None:
