@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -84,20 +85,25 @@ class Coordinator:
         return (await self.record_all([(kind, body)]))[-1]
 
     async def record_all(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:
-        """Write entries that belong together with one wait for the disk; fold them, and say so.
-
-        Cancelling the caller does not part the three.
-        """
-        return await asyncio.shield(self._record(items))
-
-    async def _record(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:
+        """Write entries that belong together with one wait for the disk; fold them, and say so."""
         # Two trials must not fold their entries in another order than the journal has them.
         async with self._order:
-            entries = await self.writer.aappend_all(items)
-            for entry in entries:
-                self.state = fold(self.state, entry)
-                self.recent.note(entry)
-                self._on_event(entry, self.state)
+            pending = self.writer.submit_all(items)
+            try:
+                await asyncio.wrap_future(pending[-1])
+            except asyncio.CancelledError:
+                self._fold(
+                    pending
+                )  # they are recorded all the same, and the state must not lag behind the journal
+                raise
+            return self._fold(pending)
+
+    def _fold(self, recorded: Sequence[Future[Entry]]) -> list[Entry]:
+        entries = [future.result() for future in recorded]
+        for entry in entries:
+            self.state = fold(self.state, entry)
+            self.recent.note(entry)
+            self._on_event(entry, self.state)
         return entries
 
     async def run(self) -> None:

@@ -231,7 +231,7 @@ class TrialRunner:
             first = campaign.state.trials[number].first_seq
             entries = list(campaign.store.entries(campaign.state.id, after=first))
         runs = runs_of(entries, number)
-        analysing = asyncio.ensure_future(asyncio.to_thread(self._procedure.analyse, runs))
+        analysing = asyncio.get_running_loop().run_in_executor(None, self._procedure.analyse, runs)
         try:
             if not (await asyncio.wait({analysing}, timeout=_QUICK))[0]:
                 unrecorded = await self._settled(unrecorded)

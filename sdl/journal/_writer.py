@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 _GROUP: Final = 128
 """Entries of one transaction, at most."""
-_LINGER_S: Final = 0.005
+_LINGER_S: Final = 0.02
 """Seconds that a posted entry may wait for others to share its transaction."""
 _WAITING: Final = 65_536
 """Entries that may wait for the disk."""
@@ -55,8 +55,6 @@ class Writer:
         self._ledger = ledger
         self._queue: deque[Draft | _Order | None] = deque()
         self._lock = threading.Lock()
-        self._arrived = threading.Event()
-        """Something is in the queue."""
         self._urgent = threading.Event()
         """Somebody waits for something in the queue."""
         self._at = ledger.at
@@ -95,8 +93,15 @@ class Writer:
             self._told = True
             raise
 
-    async def aappend_all(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:
-        """Record entries that belong together, in order, with one wait for the disk. See `aappend`."""
+    def submit_all(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Future[Entry]]:
+        """Hand over entries that belong together, to be recorded in order with one wait for the disk.
+
+        Returns:
+            A future for each; none can be cancelled, and the last is done when all are on the disk.
+
+        Raises:
+            JournalError: a body has no form in JSON, or the writer is closed or has failed; nothing is recorded then.
+        """
         self._outside()
         texts = [(kind, canonical(body)) for kind, body in entries]
         done: list[Future[Entry]] = [Future() for _ in texts]
@@ -105,12 +110,7 @@ class Writer:
             for (kind, text), future in zip(texts, done, strict=True):
                 future.set_running_or_notify_cancel()
                 self._put(kind, text, True, future)
-        try:
-            await asyncio.wrap_future(done[-1])
-            return [future.result() for future in done]
-        except JournalError:
-            self._told = True
-            raise
+        return done
 
     def post(self, kind: str, body: Mapping[str, Any]) -> str:
         """Hand over an entry and return at once. It is committed in its turn and on the disk within about a second.
@@ -198,11 +198,9 @@ class Writer:
         self._enqueue(Draft(kind, text, self._at, durable, done), urgent=done is not None)
 
     def _enqueue(self, item: Draft | _Order | None, *, urgent: bool) -> None:
-        # What nobody waits for wakes the writer's thread once, not once an entry: each waking costs more CPU than the
-        # entry itself. The caller holds the lock.
+        # What nobody waits for does not wake the writer's thread, which looks every few milliseconds anyway: a waking
+        # costs more CPU than the entry itself. The caller holds the lock.
         self._queue.append(item)
-        if not self._arrived.is_set():
-            self._arrived.set()
         if urgent and not self._urgent.is_set():
             self._urgent.set()
 
@@ -269,24 +267,21 @@ class Writer:
 
     def _next(self) -> tuple[list[Draft], _Order | None, bool]:
         """Drafts that came in together, the order that follows them, and whether to go on."""
-        until = min(self._beat_due, self._sync_due)
-        if not self._arrived.wait(timeout=max(0.0, until - time.monotonic())):
-            return [], None, True
-        self._urgent.wait(timeout=_LINGER_S)
+        until = min(self._beat_due, self._sync_due) - time.monotonic()
+        self._urgent.wait(timeout=max(0.0, min(until, _LINGER_S)))
         drafts: list[Draft] = []
         with self._lock:
             while self._queue and len(drafts) < _GROUP:
                 item = self._queue.popleft()
                 if not isinstance(item, Draft):
-                    self._settle_events()
+                    self._settle_event()
                     return drafts, item, item is not None
                 drafts.append(item)
-            self._settle_events()
+            self._settle_event()
         return drafts, None, True
 
-    def _settle_events(self) -> None:
+    def _settle_event(self) -> None:
         if not self._queue:
-            self._arrived.clear()
             self._urgent.clear()
 
     def _commit(self, drafts: list[Draft]) -> None:

@@ -93,9 +93,10 @@ class Station:
         call = asyncio.get_running_loop().run_in_executor(
             self._executor, lambda: self._execute(engine, plan, on_document, metadata)
         )
-        wall_limit = time_limit / self.clock.speed if time_limit is not None else None
         self._call = call
-        done, _ = await asyncio.wait({call}, timeout=wall_limit)
+        if time_limit is None:
+            return await asyncio.shield(call)
+        done, _ = await asyncio.wait({call}, timeout=time_limit / self.clock.speed)
         if not done:
             await self.abort(f"over its time limit of {time_limit:g} s")
             await asyncio.wait({call})

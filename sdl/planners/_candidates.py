@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -71,6 +72,12 @@ class Candidates:
         point."""
         return self.space.raw([t.parameters for t in self.trials if t.status is not TrialStatus.FAILED])
 
+    def _met(self, row: Array) -> bool:
+        """Whether a trial other than a failed one had the raw point `row`, shape (d,)."""
+        # Compared as people write them: building `tried` for one draw costs more than all the rest of it.
+        values = self.space.values(row)
+        return any(t.parameters == values and t.status is not TrialStatus.FAILED for t in self.trials)
+
     def draw(self, source: Draw, n: int, *, skip: int = 0) -> Array:
         """The first `n` distinct feasible points that were not tried, after `skip` distinct feasible ones.
 
@@ -82,8 +89,6 @@ class Candidates:
             Exhausted: every point met was tried already.
         """
         seen: set[bytes] = set()
-        # A draw of a real parameter does not meet an earlier one.
-        tried = set() if self.space.real.any() else {row.tobytes() for row in self.tried}
         found: list[Array] = []
         drawn, block = 0, 1 << max(3, (n + skip).bit_length())
         while drawn < _DRAWS:
@@ -91,7 +96,7 @@ class Candidates:
             drawn, block = drawn + block, drawn + block
             fresh = distinct(raw[self.space.feasible(raw)], seen)
             fresh, skip = fresh[skip:], max(0, skip - len(fresh))
-            found += [row for row in fresh if row.tobytes() not in tried]
+            found += list(islice((row for row in fresh if not self._met(row)), n - len(found)))
             if len(found) >= n:
                 break
         if not seen:
