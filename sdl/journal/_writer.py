@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 _GROUP: Final = 128
 """Entries of one transaction, at most."""
-_LINGER_S: Final = 0.02
-"""Seconds that a posted entry may wait for others to share its transaction."""
+_LINGER_S: Final = 0.01
+"""Seconds that a posted entry may wait for others to share its transaction, and for the thread to look at it."""
 _WAITING: Final = 65_536
 """Entries that may wait for the disk."""
 _WAITING_TEXT: Final = 256 * 2**20

@@ -25,7 +25,7 @@ from support import (
     wait_until,
 )
 
-_BUSY: dict[str, Any] = {"seconds": 0.01, "points": 3}
+_BUSY: dict[str, Any] = {"seconds": 0.03, "points": 3}
 """Steps long enough to be killed in."""
 _GONE_WITHIN = 10.0
 """Seconds in which the children of a killed process have to end; they need 3 when the machine is idle."""
