@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sdl.model import Outcome, Problem, Proposal, Trial
 
-__all__ = ["Analysis", "Clock", "HasSafeState", "Planner", "RunRecord", "Simulation", "SimulatorFactory"]
+__all__ = [
+    "Analysis",
+    "Clock",
+    "HasSafeState",
+    "Planner",
+    "RunRecord",
+    "Simulation",
+    "SimulatorFactory",
+    "quick",
+]
 
 
 @runtime_checkable
@@ -81,6 +90,15 @@ class Analysis(Protocol):
             Infeasible: the runs show that the trial cannot give a material.
         """
         ...
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def quick(analysis: F) -> F:
+    """Mark an analysis that takes a millisecond or so: it is called in the campaign's loop, any other in a thread."""
+    analysis.quick = True  # type: ignore[attr-defined]
+    return analysis
 
 
 @runtime_checkable

@@ -33,6 +33,10 @@ OnEvent = Callable[[Entry, CampaignState], None]
 """Called after each entry that the coordinator writes, in the coordinator's thread."""
 
 
+_AFTER_ABORT = 1.0
+"""Wall seconds in which trials may record how they ended, once their plans are stopped."""
+
+
 class Coordinator:
     """Runs one campaign on open stations until it ends, pauses or aborts."""
 
@@ -236,7 +240,12 @@ class Coordinator:
 
     async def _abort_stations(self, running: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*(s.abort(self.control.aborting) for s in self.stations.values()))
-        await asyncio.gather(*running, return_exceptions=True)
+        if running:
+            await asyncio.wait(running, timeout=_AFTER_ABORT)
+        for (
+            task
+        ) in running:  # a long analysis must not hold up the safe state; it is done again from the record
+            await _cancelled(task)
         running.clear()
 
     async def make_safe(self, cause: str, stations: list[Station] | None = None) -> list[str]:

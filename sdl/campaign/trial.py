@@ -231,11 +231,18 @@ class TrialRunner:
             first = campaign.state.trials[number].first_seq
             entries = list(campaign.store.entries(campaign.state.id, after=first))
         runs = runs_of(entries, number)
-        analysing = asyncio.get_running_loop().run_in_executor(None, self._procedure.analyse, runs)
         try:
-            if not (await asyncio.wait({analysing}, timeout=_QUICK))[0]:
-                unrecorded = await self._settled(unrecorded)
-            told = self._in_units(await analysing)
+            if getattr(self._procedure.analyse_with, "quick", False):
+                outcomes = self._procedure.analyse(runs)
+            else:
+                analysing = asyncio.get_running_loop().run_in_executor(None, self._procedure.analyse, runs)
+                if not (await asyncio.wait({analysing}, timeout=_QUICK))[0]:
+                    unrecorded = await self._settled(unrecorded)
+                outcomes = await analysing
+            told = self._in_units(outcomes)
+        except asyncio.CancelledError:
+            await self._settled(unrecorded)
+            raise
         except Infeasible as error:
             await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)}, unrecorded)
         except Exception as error:  # an analysis is anybody's code; its trial fails and says what it raised

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sdl.model import FileFault, Infeasible, InputError, Outcome
 from sdl.model.units import convert
-from sdl.protocols import RunRecord
+from sdl.protocols import RunRecord, quick
 
 __all__ = [
     "SpectrumFeatures",
@@ -33,6 +33,7 @@ def _outcome(values: Sequence[float], unit: str) -> Outcome:
     return Outcome(value=float(numbers.mean()), sem=sem, unit=unit)
 
 
+@quick
 def mean_of_readings(
     runs: Sequence[RunRecord], *, keys: Mapping[str, str], units: Mapping[str, str] | None = None
 ) -> dict[str, Outcome]:
