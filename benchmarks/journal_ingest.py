@@ -126,9 +126,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         ingest(table, Path(folder) / "bench.db", arguments.documents)
     print_size = len(canonical(document(1)))
-    Console().print(
-        table, f"one document: {print_size} bytes of JSON; wanted: at least 2,000 a second one by one"
-    )
+    Console().print(table, f"one document: {print_size} bytes of JSON; wanted: at least 2,000 a second one by one")
 
 
 if __name__ == "__main__":

@@ -115,9 +115,7 @@ def main() -> None:
         )
     run, trial = (1e3 * statistics.median(column) for column in zip(*pairs[1:], strict=True))
     ratio = statistics.median(trial / run for run, trial in pairs[1:])
-    print(
-        f"medians: bare run {run:.2f} ms, trial {trial:.2f} ms CPU; pair by pair {ratio:.2f} (at most 2 wanted)"
-    )
+    print(f"medians: bare run {run:.2f} ms, trial {trial:.2f} ms CPU; pair by pair {ratio:.2f} (at most 2 wanted)")
 
 
 if __name__ == "__main__":

@@ -134,19 +134,13 @@ def report(folder: Path, name: str, planner: str, found: list[tuple[int, int, fl
 
 def main() -> None:
     """Run the searches and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
     parser.add_argument("--seeds", type=int, default=20, help="searches of each, seeds 0 … N-1 (default 20)")
     parser.add_argument("--planner", nargs="+", default=["bayes"], help="registered names (default bayes)")
-    parser.add_argument(
-        "--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS), metavar="NAME"
-    )
+    parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS), metavar="NAME")
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each (default 1)")
-    parser.add_argument(
-        "--max-evaluations", type=int, default=80, help="give up a search after so many (default 80)"
-    )
+    parser.add_argument("--max-evaluations", type=int, default=80, help="give up a search after so many (default 80)")
     options = parser.parse_args()
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
@@ -162,8 +156,7 @@ def main() -> None:
             for planner in options.planner:
                 seeds = range(options.seeds)
                 searches = [
-                    executor.submit(evaluations, str(options.data), name, planner, seed, limit)
-                    for seed in seeds
+                    executor.submit(evaluations, str(options.data), name, planner, seed, limit) for seed in seeds
                 ]
                 found = [search.result() for search in searches]
                 print(report(options.data, name, planner, found, limit), flush=True)

@@ -102,9 +102,7 @@ class Campaign:
             raise InputError("a campaign that was opened by name can be looked at; load its file to run it")
         control = control or Control()
         with Store.open(self._path) as store:
-            self.id = self.id or _existing(
-                self._path, self._loaded.spec.name
-            )  # begun since the file was read
+            self.id = self.id or _existing(self._path, self._loaded.spec.name)  # begun since the file was read
             if not self.id:
                 self.id = new_campaign_id()
                 store.create(self.id, self._loaded.spec.name)

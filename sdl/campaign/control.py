@@ -38,9 +38,7 @@ class Control:
 
     def ask(self, reason: str) -> None:
         """Note a request from a signal handler: the first pauses, the next aborts. `settle` carries it out."""
-        self._asked.put(
-            reason
-        )  # the one queue that a signal handler may use: nothing is locked or printed here
+        self._asked.put(reason)  # the one queue that a signal handler may use: nothing is locked or printed here
 
     def settle(self) -> None:
         """Carry out what signal handlers have asked for."""

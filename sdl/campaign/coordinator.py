@@ -96,9 +96,7 @@ class Coordinator:
             try:
                 await asyncio.wrap_future(pending[-1])
             except asyncio.CancelledError:
-                self._fold(
-                    pending
-                )  # they are recorded all the same, and the state must not lag behind the journal
+                self._fold(pending)  # they are recorded all the same, and the state must not lag behind the journal
                 raise
             return self._fold(pending)
 
@@ -174,12 +172,8 @@ class Coordinator:
             self._exhausted = str(error)
             return None
         except PlannerFailure as error:
-            await self.record(
-                kinds.PLANNER_FAULT, {"planner": self._planner.identity["name"], "message": str(error)}
-            )
-            self.need_pause(
-                str(error), "mend the planner or choose another with --set planner=NAME, then run again"
-            )
+            await self.record(kinds.PLANNER_FAULT, {"planner": self._planner.identity["name"], "message": str(error)})
+            self.need_pause(str(error), "mend the planner or choose another with --set planner=NAME, then run again")
             return None
         if not proposals:
             self._exhausted = "the planner has nothing left to propose"
@@ -242,10 +236,10 @@ class Coordinator:
         await asyncio.gather(*(s.abort(self.control.aborting) for s in self.stations.values()))
         if running:
             await asyncio.wait(running, timeout=_AFTER_ABORT)
-        for (
-            task
-        ) in running:  # a long analysis must not hold up the safe state; it is done again from the record
-            await _cancelled(task)
+        # A long analysis must not hold up the safe state; it is done again from the record.
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         running.clear()
 
     async def make_safe(self, cause: str, stations: list[Station] | None = None) -> list[str]:
@@ -253,9 +247,7 @@ class Coordinator:
         complaints = []
         for station in stations if stations is not None else list(self.stations.values()):
             result = await station.make_safe()
-            await self.record(
-                kinds.STATION_SAFE, {"station": station.name, "devices": result, "cause": cause}
-            )
+            await self.record(kinds.STATION_SAFE, {"station": station.name, "devices": result, "cause": cause})
             complaints += [
                 said if said.startswith(f"{name}: ") else f"{name}: {said}"
                 for name, said in result.items()

@@ -95,9 +95,7 @@ def _fitted(spec: CampaignSpec, lab: Lab, file: YamlFile) -> LoadedCampaign:
     return LoadedCampaign(whole, lab, procedure)
 
 
-def _tried(
-    faults: list[FileFault], check: Callable[[], T], file: YamlFile | None = None, key: str = ""
-) -> T | None:
+def _tried(faults: list[FileFault], check: Callable[[], T], file: YamlFile | None = None, key: str = "") -> T | None:
     """What `check` returns, or None and its faults in the list; those without a file are at a key of `file`."""
     try:
         return check()
@@ -128,9 +126,7 @@ def _own_inputs(file: YamlFile) -> dict[str, str]:
         return {}
     folder = Path(file.name).absolute().parent.resolve()
     faults = [
-        file.fault(
-            ("inputs", name), f"{value} is outside the campaign's folder; give it with --set {name}={value}"
-        )
+        file.fault(("inputs", name), f"{value} is outside the campaign's folder; give it with --set {name}={value}")
         for name, value in given.items()
         if not (folder / str(value)).resolve().is_relative_to(folder)
     ]
@@ -171,9 +167,7 @@ def _with_pool(spec: CampaignSpec, lab: Lab, file: YamlFile) -> CampaignSpec:
         problem = Problem.model_validate({**spec.problem.model_dump(), "pool": pool})
     except ValidationError as error:
         messages = [str(e["msg"]).removeprefix("Value error, ") for e in error.errors()]
-        raise InputError(
-            [FileFault(f"table {lab.inputs[name].path}: {message}") for message in messages]
-        ) from None
+        raise InputError([FileFault(f"table {lab.inputs[name].path}: {message}") for message in messages]) from None
     return spec.model_copy(update={"problem": problem})
 
 

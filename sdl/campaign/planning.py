@@ -89,9 +89,7 @@ class PlannerHost:
             proposal = Proposal.model_validate(plain)
             values = problem.check(proposal.parameters)
         except (ValidationError, ValueError) as error:
-            raise PlannerFailure(
-                f"planner {name!r} proposed something outside the problem: {error}"
-            ) from error
+            raise PlannerFailure(f"planner {name!r} proposed something outside the problem: {error}") from error
         if problem.pool is not None and not _in_pool(values, problem.pool.columns):
             raise PlannerFailure(f"planner {name!r} proposed {values}, which is no row of the pool")
         return proposal.model_copy(update={"parameters": values})

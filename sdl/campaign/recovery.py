@@ -63,9 +63,7 @@ def next_move(trial: TrialState, procedure: Procedure, answer: OnInterrupt | Non
         return NextMove("step", 0)
     last = trial.steps[-1]
     if all(step.name != last.name for step in procedure.steps):
-        message = (
-            f"trial {trial.number} was in step {last.name!r}, which the procedure does not have any more"
-        )
+        message = f"trial {trial.number} was in step {last.name!r}, which the procedure does not have any more"
         return NextMove("fail" if answer == "discard" else "ask", message=message)
     index = procedure.index(last.name)
     if last.status == "done":

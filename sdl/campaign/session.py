@@ -72,18 +72,14 @@ async def run_session(
     """
     with store.writer(campaign) as writer:
         state = await _take_up(loaded, store, campaign, writer, on_event)
-        with contextlib.closing(
-            Publisher(campaign, lambda after: store.entries(campaign, after=after))
-        ) as feed:
+        with contextlib.closing(Publisher(campaign, lambda after: store.entries(campaign, after=after))) as feed:
             writer.subscribe(feed.publish)
             writer.set_address(feed.address)
             state = await _with_lab(loaded, store, writer, state, control, on_event, answer)
             closed = await writer.aappend(kinds.SESSION_CLOSED, {"lab_seconds": state.lab_seconds})
             state = fold(state, closed)
             on_event(closed, state)
-            await asyncio.to_thread(
-                writer.flush
-            )  # watchers get the last entries before the feed says goodbye
+            await asyncio.to_thread(writer.flush)  # watchers get the last entries before the feed says goodbye
     return state
 
 
@@ -140,9 +136,7 @@ async def _with_lab(
                 await coordinator.run()
             except BaseException:
                 # Most likely nothing can be recorded any more: what is left to do is to leave the lab safe.
-                await asyncio.gather(
-                    *(station.abort("the campaign cannot go on") for station in stations.values())
-                )
+                await asyncio.gather(*(station.abort("the campaign cannot go on") for station in stations.values()))
                 await asyncio.gather(*(station.make_safe() for station in stations.values()))
                 raise
             return coordinator.final_state()
@@ -155,9 +149,7 @@ def _stations(loaded: LoadedCampaign) -> list[str]:
     return list(dict.fromkeys(step.spec.station for step in loaded.procedure.steps))
 
 
-async def _cannot_open(
-    error: SdlError, writer: Writer, state: CampaignState, on_event: OnEvent
-) -> CampaignState:
+async def _cannot_open(error: SdlError, writer: Writer, state: CampaignState, on_event: OnEvent) -> CampaignState:
     body = {"message": str(error), "advice": "mend that, then run the same command again"}
     entry = await writer.aappend(kinds.CAMPAIGN_PAUSED, body)
     state = fold(state, entry)

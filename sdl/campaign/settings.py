@@ -45,9 +45,7 @@ def _value(text: str) -> Any:
     return value if quoted or (text and isinstance(value, int | float | None)) else text
 
 
-def apply_settings(
-    data: Mapping[str, Any], settings: Mapping[str, Any], lab_inputs: Sequence[str]
-) -> dict[str, Any]:
+def apply_settings(data: Mapping[str, Any], settings: Mapping[str, Any], lab_inputs: Sequence[str]) -> dict[str, Any]:
     """The campaign file's content with settings applied.
 
     A key is the dotted path of a field (`budget.hours`), or the name of an input of the lab (`table`).
@@ -64,9 +62,7 @@ def apply_settings(
             parts, value = ["inputs", key], str(value)
         if parts[0] not in fields:
             hint = suggest(parts[0], [*fields, *lab_inputs])
-            faults.append(
-                FileFault(f"--set {key}: neither a field of the campaign nor an input of the lab{hint}")
-            )
+            faults.append(FileFault(f"--set {key}: neither a field of the campaign nor an input of the lab{hint}"))
         else:
             fault = _put(changed, parts, value)
             if fault:

@@ -198,9 +198,7 @@ class TrialRunner:
         body = {**where, "cause": cause, "message": message, "device": device}
         await self._campaign.record(kinds.STEP_FAILED, body)
 
-    async def _after_fault(
-        self, number: int, station: Station, where: Mapping[str, Any], fault: Fault
-    ) -> int | None:
+    async def _after_fault(self, number: int, station: Station, where: Mapping[str, Any], fault: Fault) -> int | None:
         """Make the station safe; then try again, or give the trial up."""
         campaign = self._campaign
         await self._failed(where, "fault", str(fault), fault.device)
@@ -247,9 +245,7 @@ class TrialRunner:
             await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)}, unrecorded)
         except Exception as error:  # an analysis is anybody's code; its trial fails and says what it raised
             text = str(error) if isinstance(error, SdlError) else f"{type(error).__name__}: {error}"
-            await self._fail(
-                number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "", unrecorded
-            )
+            await self._fail(number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "", unrecorded)
         else:
             await self._end(
                 number,
@@ -286,9 +282,7 @@ class TrialRunner:
     async def _fail(self, number: int, message: str, device: str, unrecorded: _Entries = ()) -> None:
         await self._end(number, TrialStatus.FAILED, {"message": message, "device": device}, unrecorded)
 
-    async def _end(
-        self, number: int, status: TrialStatus, body: Mapping[str, Any], unrecorded: _Entries = ()
-    ) -> None:
+    async def _end(self, number: int, status: TrialStatus, body: Mapping[str, Any], unrecorded: _Entries = ()) -> None:
         kind = {
             TrialStatus.OBSERVED: kinds.TRIAL_OBSERVED,
             TrialStatus.INFEASIBLE: kinds.TRIAL_INFEASIBLE,

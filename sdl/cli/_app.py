@@ -65,9 +65,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Replace the campaign's seed.")] = None,
     trials: Annotated[int | None, typer.Option(help="Replace the budget of trials.")] = None,
     settings: Settings = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but what needs a person.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what needs a person.")] = False,
     json: Json = False,
     interrupted: Annotated[
         Interrupted | None, typer.Option(help="What to do with interrupted steps whose procedure says `ask`.")
@@ -109,9 +107,7 @@ def watch(
     store: StorePath = DEFAULT_STORE,
     address: Annotated[str, typer.Option(help="Follow a live feed without its store.")] = "",
     json: Json = False,
-    documents: Annotated[
-        bool, typer.Option("--documents", help="With --json: Bluesky documents as well.")
-    ] = False,
+    documents: Annotated[bool, typer.Option("--documents", help="With --json: Bluesky documents as well.")] = False,
 ) -> None:
     """Follow a campaign live from another terminal, from its first entry on."""
     from sdl.cli._watch import watch_command
@@ -144,9 +140,7 @@ def show(
 def export(
     campaign: CampaignName,
     format: Annotated[Format, typer.Option("--format", "-f", help="What to write.")] = Format.CSV,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: standard output.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: standard output.")] = None,
     store: StorePath = DEFAULT_STORE,
 ) -> None:
     """Write a campaign's trials as CSV, JSON or Parquet."""
@@ -158,9 +152,7 @@ def export(
 @app.command()
 def report(
     campaign: CampaignName,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.html.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.html.")] = None,
     store: StorePath = DEFAULT_STORE,
 ) -> None:
     """Write one self-contained HTML page about a campaign."""

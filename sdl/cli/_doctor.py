@@ -90,9 +90,7 @@ def _packages() -> Iterator[Finding]:
         try:
             yield Finding(package, "ok", version(package))
         except PackageNotFoundError:
-            yield Finding(
-                package, "fault", "is not installed; install sdl with: pip install self-driving-lab"
-            )
+            yield Finding(package, "fault", "is not installed; install sdl with: pip install self-driving-lab")
     wal = sqlite3.sqlite_version_info >= (3, 22)
     yield Finding("SQLite", "ok" if wal else "fault", sqlite3.sqlite_version)
 
@@ -102,9 +100,7 @@ def _extras() -> Iterator[Finding]:
         missing = [module for module in modules if find_spec(module) is None]
         if missing:
             command = f"pip install 'self-driving-lab[{extra}]'"
-            yield Finding(
-                f"extra {extra}", "note", f"not installed ({', '.join(missing)}); for it: {command}"
-            )
+            yield Finding(f"extra {extra}", "note", f"not installed ({', '.join(missing)}); for it: {command}")
         else:
             yield Finding(f"extra {extra}", "ok", "installed")
 
@@ -151,9 +147,7 @@ def _store(path: Path) -> Iterator[Finding]:
         yield Finding("store", "fault", f"{item.campaign} entry {item.seq}: {item.message}")
     if not damage:
         entries = sum(campaign.seq for campaign in campaigns)
-        yield Finding(
-            "store", "ok", f"{path}: campaigns {len(campaigns)}, entries {entries}, every hash fits"
-        )
+        yield Finding("store", "ok", f"{path}: campaigns {len(campaigns)}, entries {entries}, every hash fits")
 
 
 def _lab(path: Path, settings: list[str]) -> Iterator[Finding]:

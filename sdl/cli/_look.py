@@ -163,9 +163,7 @@ def _show_trial(state: CampaignState, trial: TrialState) -> None:
     out.print(_grid(_trial_facts(state, trial)))
     if trial.steps:
         out.print()
-        table = Table(
-            "step", "attempt", "station", "status", "began", "took", "message", box=None, pad_edge=False
-        )
+        table = Table("step", "attempt", "station", "status", "began", "took", "message", box=None, pad_edge=False)
         for step in trial.steps:
             table.add_row(*map(Text, _step_row(step)))
         out.print(table)
@@ -213,11 +211,7 @@ def verify_command(name: str, path: Path) -> int:
         heads = [head for head in store.campaigns() if campaign in (None, head.id)] if not damage else []
     out = console()
     for item in damage:
-        place = (
-            f"campaign {item.campaign}" + (f", entry {item.seq}" if item.seq else "")
-            if item.campaign
-            else "store"
-        )
+        place = f"campaign {item.campaign}" + (f", entry {item.seq}" if item.seq else "") if item.campaign else "store"
         out.print(Text(f"damaged: {place}: {item.message}", style="bold red"))
     for head in heads:
         out.print(

@@ -18,7 +18,5 @@ CampaignName = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Replace a field of the campaign, or fill an input of the lab."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a field of the campaign, or fill an input of the lab."),
 ]

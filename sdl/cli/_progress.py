@@ -65,9 +65,7 @@ class Progress:
                 self._console.print(text, no_wrap=one_line, overflow="ellipsis" if one_line else None)
         activity = _ACTIVITY.get(entry.kind)
         if activity is not None:
-            self._activity = activity.format(
-                **{k: v for k, v in entry.body.items() if isinstance(v, str | int)}
-            )
+            self._activity = activity.format(**{k: v for k, v in entry.body.items() if isinstance(v, str | int)})
 
     def _status(self) -> RenderableType:
         spin = _SPIN[int(time.monotonic() * 8) % len(_SPIN)]
@@ -169,9 +167,7 @@ def _bad(word: str, style: str) -> Callable[[Any, CampaignState], Text]:
 
 
 def _step_failed(body: Any, state: CampaignState) -> Text:
-    text = Text(
-        f"  trial {body['trial']:>3}  step {body['step']}, attempt {body['attempt']} ", style="yellow"
-    )
+    text = Text(f"  trial {body['trial']:>3}  step {body['step']}, attempt {body['attempt']} ", style="yellow")
     text.append(f"{body['cause']}: {plain(str(body['message']))}")
     return text
 
@@ -203,9 +199,7 @@ def _finished(word: str, style: str) -> Callable[[Any, CampaignState], Text]:
 
 
 def _amended(body: Any, state: CampaignState) -> Text:
-    changes = ", ".join(
-        f"{name}: {number(old)} → {number(new)}" for name, (old, new) in body["changes"].items()
-    )
+    changes = ", ".join(f"{name}: {number(old)} → {number(new)}" for name, (old, new) in body["changes"].items())
     return Text(f"campaign {state.name} amended: {changes}", style="dim")
 
 

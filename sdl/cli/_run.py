@@ -33,9 +33,7 @@ def run_command(
     interrupted: str | None,
 ) -> int:
     """Run a campaign and return the exit status."""
-    campaign = Campaign.from_yaml(
-        path, store=store, settings=parse_settings(settings), seed=seed, trials=trials
-    )
+    campaign = Campaign.from_yaml(path, store=store, settings=parse_settings(settings), seed=seed, trials=trials)
     seen = _Seen()
     try:
         with _listener(quiet, json) as (on_event, notice), _signals(Control(notice)) as control:

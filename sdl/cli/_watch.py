@@ -29,9 +29,7 @@ def watch_command(name: str, path: Path, address: str, json: bool, documents: bo
         if lease is None or not lease.alive or not lease.address:
             _show(store.entries(campaign), json, documents)
             if not json:
-                console().print(
-                    "nobody is running this campaign at the moment; this is its journal", style="dim"
-                )
+                console().print("nobody is running this campaign at the moment; this is its journal", style="dim")
             return
         with Watcher(lease.address, history=lambda after: store.entries(campaign, after=after)) as watcher:
             _show(watcher, json, documents)
@@ -62,6 +60,4 @@ def _show(entries: Iterable[Entry], json: bool, documents: bool) -> None:
 
 def _say_status(status: str, json: bool) -> None:
     if not json and status == "lost":
-        console().print(
-            "the process that ran the campaign has vanished; run it again to go on", style="bold red"
-        )
+        console().print("the process that ran the campaign has vanished; run it again to go on", style="bold red")

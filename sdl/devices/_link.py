@@ -48,9 +48,7 @@ def parse_address(text: str) -> Address:
             return Address(parts.hostname, port, int(unit) if unit else None)
     except ValueError:
         pass
-    raise InputError(
-        f"{text!r} is not an instrument's address; write tcp://host:port or tcp://host:port/unit"
-    )
+    raise InputError(f"{text!r} is not an instrument's address; write tcp://host:port or tcp://host:port/unit")
 
 
 class Reply:

@@ -82,9 +82,7 @@ class ModbusLink:
         self._drop()
         self._loop = None
 
-    async def _exchange(
-        self, what: str, request: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
-    ) -> ModbusPDU:
+    async def _exchange(self, what: str, request: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]) -> ModbusPDU:
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise self.fault("connected in another event loop; close it there and connect it here")

@@ -106,9 +106,7 @@ class ModbusHeater(InstrumentDevice):
             )
             """Target setpoint, degC; setting it does not wait."""
         with self.add_children_as_readables(StandardReadableFormat.CONFIG_SIGNAL):
-            self.ramp = link_signal_rw(
-                float, f"{source}/{Register.RATE}", self._get_ramp, self._put_ramp, unit="K/min"
-            )
+            self.ramp = link_signal_rw(float, f"{source}/{Register.RATE}", self._get_ramp, self._put_ramp, unit="K/min")
             """Setpoint rate limit, degC/min; 0 for none."""
         self.output = link_signal_r(float, f"{source}/{Register.OUTPUT}", self._get_output, unit="percent")
         """Output level, percent of full power."""
@@ -213,9 +211,7 @@ class ModbusHeater(InstrumentDevice):
                     f"was stopped at {temperature:g} degC on the way to {value:g} degC; "
                     "the controller keeps its setpoint"
                 )
-            inside = (
-                (now if inside is None else inside) if abs(temperature - value) <= self.tolerance else None
-            )
+            inside = (now if inside is None else inside) if abs(temperature - value) <= self.tolerance else None
             if inside is not None and now - inside >= self.dwell:
                 return
             if now > end:

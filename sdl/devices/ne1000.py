@@ -92,16 +92,12 @@ class Ne1000Pump(InstrumentDevice):
                 float, f"{source}/RAT", self._get_rate, self._put_rate, unit="uL/min", precision=3
             )
             """uL/min; 0 when the pump stands still. Limits: `min_rate` to `max_rate`, or 0."""
-            self.dispensed = link_signal_r(
-                float, f"{source}/DIS", self._get_dispensed, unit="uL", precision=3
-            )
+            self.dispensed = link_signal_r(float, f"{source}/DIS", self._get_dispensed, unit="uL", precision=3)
             """Volume infused since the pump last started, uL. The counter starts anew after 9999 uL."""
         with self.add_children_as_readables(StandardReadableFormat.CONFIG_SIGNAL):
             self.diameter = link_signal_r(float, f"{source}/DIA", self._get_diameter, unit="mm", precision=2)
             """Inner diameter of the syringe as the pump has it, mm."""
-            self.direction = link_signal_rw(
-                Direction, f"{source}/DIR", self._get_direction, self._put_direction
-            )
+            self.direction = link_signal_rw(Direction, f"{source}/DIR", self._get_direction, self._put_direction)
             """INF or WDR; can be changed while the pump stands still."""
         self.status = link_signal_r(str, f"{source}/status", self._get_status)
         """Letter of the state: I, W, S, P, T, U, X; asking raises the alarm that is pending."""

@@ -105,9 +105,7 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
             )
             """Of one exposure, ms."""
             self.averages: SignalRW[int] = SignalRW(
-                LinkSignalBackend(
-                    int, f"{source}/SENS:AVER:COUN", self._read_averages, self._write_averages, unit="1"
-                )
+                LinkSignalBackend(int, f"{source}/SENS:AVER:COUN", self._read_averages, self._write_averages, unit="1")
             )
             """Exposures averaged into one spectrum."""
         super().__init__(name, clock)

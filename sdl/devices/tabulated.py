@@ -185,9 +185,7 @@ def _specs(given: Mapping[str, Any]) -> dict[str, ColumnSpec]:
     """`name: unit` or `name: {unit, text}` as column specifications."""
     if not given:
         raise InputError("give at least one name: {toughness: J} or {toughness: {unit: J}}")
-    return column_specs(
-        {name: {"unit": value} if isinstance(value, str) else value for name, value in given.items()}
-    )
+    return column_specs({name: {"unit": value} if isinstance(value, str) else value for name, value in given.items()})
 
 
 def _unquoted(reply: str) -> str:

@@ -59,9 +59,7 @@ def csv_metadata(state: CampaignState, file_name: str) -> dict[str, Any]:
         about["dc:license"] = {"@id": f"https://spdx.org/licenses/{quote(spec.licence)}"}
     if spec and spec.creators:
         about["schema:creator"] = [_creator(c.name, c.orcid) for c in spec.creators]
-    return about | {
-        "tableSchema": {"columns": [_column(column) for column in columns(state)], "primaryKey": "number"}
-    }
+    return about | {"tableSchema": {"columns": [_column(column) for column in columns(state)], "primaryKey": "number"}}
 
 
 def _creator(name: str, orcid: str | None) -> dict[str, str]:

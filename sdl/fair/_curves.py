@@ -67,16 +67,12 @@ def curves_of(runs: Iterable[RunRecord], created: Mapping[str, Any]) -> Curves |
 
 
 def _arrays(run: RunRecord) -> Iterator[tuple[str, list[Any]]]:
-    configured = (
-        device.get("data", {}) for d in run.descriptors for device in d.get("configuration", {}).values()
-    )
+    configured = (device.get("data", {}) for d in run.descriptors for device in d.get("configuration", {}).values())
     for data in (*configured, *(event["data"] for event in run.events)):
         yield from ((key, value) for key, value in data.items() if _is_curve(value))
 
 
-def _over_axis(
-    run: RunRecord, found: Mapping[str, list[Any]], named: set[str], target: Curve | None
-) -> Curves:
+def _over_axis(run: RunRecord, found: Mapping[str, list[Any]], named: set[str], target: Curve | None) -> Curves:
     steady = [key for key, arrays in found.items() if _monotonic(arrays[-1])]
     axis = min(steady, key=lambda key: not _AXIS.search(key), default=None)
     readings = [key for key in found if key != axis] or list(found)

@@ -93,9 +93,7 @@ def _running_best(trials: Sequence[TrialState], objective: Objective, end: float
     return _line("best so far", [*xs, end], [*ys, ys[-1]], line)
 
 
-def _line(
-    name: str, x: Sequence[Any], y: Sequence[Any], line: Mapping[str, Any], **more: Any
-) -> dict[str, Any]:
+def _line(name: str, x: Sequence[Any], y: Sequence[Any], line: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",
@@ -116,9 +114,7 @@ def _goals(state: CampaignState, objective: Objective, span: Sequence[float]) ->
         line = {"color": TARGET, "width": 2, "dash": "dash"}
         goals.append(_line(f"target {number(objective.target)}", span, [objective.target] * 2, line))
     if reach is not None:
-        levels = (
-            [objective.target - reach, objective.target + reach] if isinstance(objective, Match) else [reach]
-        )
+        levels = [objective.target - reach, objective.target + reach] if isinstance(objective, Match) else [reach]
         line = {"color": TARGET, "width": 1.5, "dash": "dot"}
         for index, level in enumerate(levels):
             more = {"showlegend": index == 0, "legendgroup": "stop"}
@@ -187,11 +183,7 @@ def _level(y: float) -> dict[str, Any]:
 
 def calibration(state: CampaignState, objective: Objective) -> Figure | None:
     """The planner's prediction over what was observed; None when no reason holds a prediction of the outcome."""
-    pairs = [
-        (t, p, t.outcomes[objective.name])
-        for t in observed(state, objective)
-        if (p := _predicted(t, objective))
-    ]
+    pairs = [(t, p, t.outcomes[objective.name]) for t in observed(state, objective) if (p := _predicted(t, objective))]
     if not pairs:
         return None
     inside = sum(_within(p, o) for _, p, o in pairs)

@@ -40,9 +40,7 @@ def spectrum(curves: Curves, trial: int) -> Figure:
     return figure("spectrum", f"Best trial: {last.name}", alt, data, plan)
 
 
-def _curve(
-    name: str, x: list[Any], y: list[Any], line: dict[str, Any], showlegend: bool = True
-) -> dict[str, Any]:
+def _curve(name: str, x: list[Any], y: list[Any], line: dict[str, Any], showlegend: bool = True) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",

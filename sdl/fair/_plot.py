@@ -72,9 +72,7 @@ class Figure:
     """One of several panels, without tool bar."""
 
 
-def figure(
-    id: str, title: str, alt: str, data: Sequence[Any], plan: Mapping[str, Any], small: bool = False
-) -> Figure:
+def figure(id: str, title: str, alt: str, data: Sequence[Any], plan: Mapping[str, Any], small: bool = False) -> Figure:
     """Check the traces and the layout with plotly and turn them into JSON.
 
     Raises:
@@ -90,9 +88,7 @@ def figure(
     return Figure(id, title, alt, text, int(plan["height"]), small)
 
 
-def layout(
-    x: Mapping[str, Any], y: Mapping[str, Any], height: int, lanes: Sequence[str] = ()
-) -> dict[str, Any]:
+def layout(x: Mapping[str, Any], y: Mapping[str, Any], height: int, lanes: Sequence[str] = ()) -> dict[str, Any]:
     """A quiet layout; `lanes` opens a strip of named lanes below for trials that have no value."""
     plan: dict[str, Any] = {
         "height": height,

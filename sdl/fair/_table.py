@@ -104,9 +104,7 @@ _FIRST = (
     Column("status", "text", lambda t: t.status.value, "trial", description="where the trial stands"),
 )
 _LAST = (
-    Column(
-        "planner", "text", lambda t: t.planner.get("name", ""), "trial", description="name of its planner"
-    ),
+    Column("planner", "text", lambda t: t.planner.get("name", ""), "trial", description="name of its planner"),
     Column("started", "time", lambda t: t.started_at, "trial", description="start of the first step, UTC"),
     Column("ended", "time", lambda t: t.ended_at, "trial", description="end of the trial, UTC"),
     Column("message", "text", lambda t: t.message, "trial", description="why it failed or was infeasible"),

@@ -32,9 +32,7 @@ def check_place(path: Path) -> None:
             "Keep the store on a local disk of the machine that runs the campaign"
         )
     if not os.access(path.parent, os.W_OK):
-        raise StoreError(
-            f"{path}: no right to write in the folder {path.parent}, and SQLite keeps its log there"
-        )
+        raise StoreError(f"{path}: no right to write in the folder {path.parent}, and SQLite keeps its log there")
     if path.exists():
         _check_file(path)
 

@@ -51,9 +51,7 @@ def take(connection: sa.Connection, campaign: str, holder: str, address: str) ->
     held = read(connection, campaign)
     if held is not None and held.alive:
         raise LeaseHeld(held)
-    old = connection.execute(
-        sa.select(leases.c.epoch).where(leases.c.campaign == campaign)
-    ).scalar_one_or_none()
+    old = connection.execute(sa.select(leases.c.epoch).where(leases.c.campaign == campaign)).scalar_one_or_none()
     if old is None:
         raise JournalError(f"there is no campaign {campaign!r} in the store")
     me, now = this_process(), time.time_ns()
@@ -67,7 +65,5 @@ def take(connection: sa.Connection, campaign: str, holder: str, address: str) ->
     )  # fmt: skip
     moved = connection.execute(heads.update().where(heads.c.campaign == campaign).values(epoch=old + 1))
     if (taken.rowcount, moved.rowcount) != (1, 1):
-        raise JournalError(
-            f"campaign {campaign}: its lease or head is damaged; list the damage with `sdl verify`"
-        )
+        raise JournalError(f"campaign {campaign}: its lease or head is damaged; list the damage with `sdl verify`")
     return int(old) + 1

@@ -26,9 +26,7 @@ def resolve(text: str, campaigns: Sequence[CampaignHead]) -> str:
         [c for c in campaigns if c.name == text],
         [c for c in campaigns if text and (c.id.startswith(text) or c.name.startswith(text))],
     ):
-        if len(fits) == 1 or (
-            fits and all(c.name == fits[0].name for c in fits) and fits[0].name.startswith(text)
-        ):
+        if len(fits) == 1 or (fits and all(c.name == fits[0].name for c in fits) and fits[0].name.startswith(text)):
             return fits[-1].id
         if fits:
             several = ", ".join(f"{c.name} ({c.id})" for c in fits)

@@ -25,9 +25,7 @@ def _number(name: str, *, key: bool = False) -> sa.Column[int]:
 meta = sa.Table("meta", metadata, _text("key", key=True), _text("value"))
 """`format`."""
 
-campaigns = sa.Table(
-    "campaigns", metadata, _text("id", key=True), _text("name"), _number("created_at"), _text("hash")
-)
+campaigns = sa.Table("campaigns", metadata, _text("id", key=True), _text("name"), _number("created_at"), _text("hash"))
 """`hash` is the SHA-256 of the canonical JSON [id, name, created_at]."""
 
 entries = sa.Table(
@@ -43,9 +41,7 @@ entries = sa.Table(
     sqlite_with_rowid=False,  # one tree in place of two: a third fewer pages to sync with each durable entry
 )
 
-heads = sa.Table(
-    "heads", metadata, _text("campaign", key=True), _number("seq"), _text("hash"), _number("epoch")
-)
+heads = sa.Table("heads", metadata, _text("campaign", key=True), _number("seq"), _text("hash"), _number("epoch"))
 """The end of each chain, moved in the transaction that writes the entry: it shows that a tail is missing, and lets
 only the holder of the present epoch write."""
 

@@ -46,9 +46,7 @@ def connect(path: Path, *, pooled: bool = True) -> sa.Engine:
         db.execute("PRAGMA synchronous=NORMAL")
         return db
 
-    engine = sa.create_engine(
-        "sqlite+pysqlite://", creator=opened, poolclass=QueuePool if pooled else NullPool
-    )
+    engine = sa.create_engine("sqlite+pysqlite://", creator=opened, poolclass=QueuePool if pooled else NullPool)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -173,6 +171,4 @@ def _explained(path: Path, error: BaseException | None) -> StoreError:
     for prefix, advice in _ADVICE.items():
         if name.startswith(prefix):
             return StoreError(f"{path}: {advice} ({name}: {error})")
-    return StoreError(
-        f"{path}: the store cannot be read as it should be; list the damage with `sdl verify` ({error})"
-    )
+    return StoreError(f"{path}: the store cannot be read as it should be; list the damage with `sdl verify` ({error})")

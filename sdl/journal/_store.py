@@ -53,9 +53,7 @@ class Store:
         check_place(path)
         if not path.exists():
             if not create:
-                raise StoreError(
-                    f"there is no store at {path}; `sdl run` makes one, or name another with --store"
-                )
+                raise StoreError(f"there is no store at {path}; `sdl run` makes one, or name another with --store")
             _sqlite.create(path)
         engine = _sqlite.connect(path)
         try:
@@ -107,9 +105,7 @@ class Store:
         """
         return resolve(text, self.campaigns())
 
-    def entries(
-        self, campaign: str, *, after: int = 0, kinds: Collection[str] | None = None
-    ) -> Iterator[Entry]:
+    def entries(self, campaign: str, *, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Entry]:
         """Entries with a number above `after` in order, of the kinds given or of all.
 
         Read page by page: entries written meanwhile are included, and no page holds the database up.

@@ -62,9 +62,7 @@ def _is_text(value: Any) -> bool:
 def _settings(connection: sa.Connection) -> Iterator[Damage]:
     found = {row.key: row.value for row in connection.execute(sa.select(meta))}
     if set(found) != {"format"}:
-        yield Damage(
-            "", 0, f"the store's settings should be `format` alone, and are {sorted(map(ascii, found))}"
-        )
+        yield Damage("", 0, f"the store's settings should be `format` alone, and are {sorted(map(ascii, found))}")
 
 
 def _campaign(name: str, row: Any, head: Any, lease: Any) -> Iterator[Damage]:
@@ -101,9 +99,7 @@ def _chain(connection: sa.Connection, name: str, head: Any) -> Iterator[Damage]:
             yield Damage(name, seq, fault)
         previous = row.hash
     if head is not None and (head.seq, head.hash) != (seq, previous):
-        yield Damage(
-            name, seq, f"the chain ends with entry {seq}, but the head says {head.seq!r}, or another hash"
-        )
+        yield Damage(name, seq, f"the chain ends with entry {seq}, but the head says {head.seq!r}, or another hash")
 
 
 def _fault(row: Any) -> str:

@@ -27,9 +27,7 @@ def _view(name: str, keys: tuple[str, ...], *columns: sa.Column[Any]) -> sa.Tabl
         name,
         _metadata,
         *(
-            sa.Column(
-                key, sa.BigInteger if key in numbers else sa.Text, primary_key=True, autoincrement=False
-            )
+            sa.Column(key, sa.BigInteger if key in numbers else sa.Text, primary_key=True, autoincrement=False)
             for key in keys
         ),
         *columns,

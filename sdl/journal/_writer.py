@@ -225,9 +225,7 @@ class Writer:
             self._told = True
             raise self._failure
         if self._closed:
-            raise JournalError(
-                f"campaign {self.campaign}: its journal's writer is closed; nothing was recorded"
-            )
+            raise JournalError(f"campaign {self.campaign}: its journal's writer is closed; nothing was recorded")
 
     def _outside(self) -> None:
         if threading.current_thread() is self._thread:

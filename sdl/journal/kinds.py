@@ -78,6 +78,4 @@ TRIAL_INFEASIBLE: Final = "trial.infeasible"
 TRIAL_FAILED: Final = "trial.failed"
 """`trial`, `message`, `device`, `lab_seconds`."""
 
-KINDS: Final = frozenset(
-    value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str)
-)
+KINDS: Final = frozenset(value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str))

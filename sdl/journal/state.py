@@ -272,6 +272,4 @@ def best_trial(state: CampaignState) -> TrialState | None:
         return None
     objective = state.spec.problem.objectives[0]
     observed = [t for t in state.trials.values() if objective.name in t.outcomes]
-    return max(
-        observed, key=lambda t: (objective.score(t.outcomes[objective.name].value), -t.number), default=None
-    )
+    return max(observed, key=lambda t: (objective.score(t.outcomes[objective.name].value), -t.number), default=None)

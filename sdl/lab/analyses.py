@@ -159,9 +159,7 @@ def measure_peak(wavelength: Array, absorbance: Array, window: float = 16.0) -> 
         if curve < 0 and abs(slope / (2 * curve)) <= window / 2:
             peak = float(-slope / (2 * curve))
             height = float(level + slope * peak / 2)
-    width = _crossing(wavelength, smooth, top, height / 2, 1) - _crossing(
-        wavelength, smooth, top, height / 2, -1
-    )
+    width = _crossing(wavelength, smooth, top, height / 2, 1) - _crossing(wavelength, smooth, top, height / 2, -1)
     return SpectrumFeatures(float(wavelength[top] + peak), width, height)
 
 
@@ -170,9 +168,7 @@ def _smoothed(values: Array, wavelength: Array, window: float) -> Array:
     half = int(max(1, min(round(window / (2 * step)), (values.size - 1) // 2)))
     offsets = np.arange(-half, half + 1)
     kernel = np.linalg.pinv(np.vander(offsets, 3))[2]  # weights that give the parabola's value at the middle
-    padded = np.concatenate(
-        [2 * values[0] - values[half:0:-1], values, 2 * values[-1] - values[-2 : -half - 2 : -1]]
-    )
+    padded = np.concatenate([2 * values[0] - values[half:0:-1], values, 2 * values[-1] - values[-2 : -half - 2 : -1]])
     smooth: Array = np.convolve(padded, kernel[::-1], mode="valid")
     return np.asarray(smooth, dtype=np.float64)
 

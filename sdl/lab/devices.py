@@ -46,9 +46,7 @@ def build_devices(lab: Lab, station: str, addresses: Mapping[str, str], clock: C
             devices[name] = _build(name, spec, address, clock, lab.folder)
         except _StrayOptions as error:
             at = ("devices", name, "options")
-            faults += [
-                lab.file.fault((*at, key), f"unknown option{hint}") for key, hint in error.hints.items()
-            ]
+            faults += [lab.file.fault((*at, key), f"unknown option{hint}") for key, hint in error.hints.items()]
         except Exception as error:  # a driver is anybody's code
             text = str(error) if isinstance(error, SdlError | TypeError | ValueError) else repr(error)
             faults.append(lab.file.fault(("devices", name), text))
@@ -86,11 +84,7 @@ async def connect_devices(devices: Mapping[str, Any]) -> None:
         Fault: naming every device that did not answer, and why.
     """
     results = await asyncio.gather(*(_connect(d) for d in devices.values()), return_exceptions=True)
-    failed = {
-        name: result
-        for name, result in zip(devices, results, strict=True)
-        if isinstance(result, BaseException)
-    }
+    failed = {name: result for name, result in zip(devices, results, strict=True) if isinstance(result, BaseException)}
     if failed:
         reasons = "; ".join(
             str(cause) if name in str(cause) else f"{name}: {cause}"
@@ -125,9 +119,7 @@ async def make_safe(devices: Mapping[str, Any]) -> dict[str, str]:
             await asyncio.wait_for(device.safe_state(), SAFE_LIMIT)
         except TimeoutError:
             return f"did not confirm its safe state within {SAFE_LIMIT:g} s"
-        except (
-            Exception
-        ) as error:  # whatever a driver raises here, the other devices still have to be made safe
+        except Exception as error:  # whatever a driver raises here, the other devices still have to be made safe
             return _reason(error)
         return "safe"
 

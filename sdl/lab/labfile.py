@@ -91,9 +91,7 @@ def load_lab(path: str | Path, inputs: Mapping[str, str] | None = None) -> Lab:
         raise InputError(faults_of(error, LabSpec, file)) from None
     faults: list[FileFault] = []
     files = _input_files(declared, file, folder, inputs or {}, faults)
-    filled = _fill(
-        file.data, {name: str(item.path) for name, item in files.items()}, file, (), faults, declared
-    )
+    filled = _fill(file.data, {name: str(item.path) for name, item in files.items()}, file, (), faults, declared)
     faults.extend(_check_references(declared, file, folder))
     if faults:
         raise InputError(faults)
@@ -105,9 +103,7 @@ def _input_files(
     spec: LabSpec, file: YamlFile, folder: Path, given: Mapping[str, str], faults: list[FileFault]
 ) -> dict[str, InputFile]:
     faults.extend(
-        FileFault(
-            f"the lab file {file.name} declares no input {name!r}{plugins.suggest(name, list(spec.inputs))}"
-        )
+        FileFault(f"the lab file {file.name} declares no input {name!r}{plugins.suggest(name, list(spec.inputs))}")
         for name in given
         if name not in spec.inputs
     )
@@ -204,15 +200,11 @@ def _check_procedure(spec: LabSpec, file: YamlFile, name: str, procedure: Any) -
             hint = plugins.suggest(step.station, list(spec.stations))
             yield file.fault((*at, "station"), f"no station {step.station!r}{hint}")
         if step.name in earlier:
-            yield file.fault(
-                (*at, "name"), f"step {step.name!r} is there already; give each step its own name"
-            )
+            yield file.fault((*at, "name"), f"step {step.name!r} is there already; give each step its own name")
         earlier.append(step.name)
         if step.redo_from is not None and step.redo_from not in earlier:
             hint = plugins.suggest(step.redo_from, earlier)
-            yield file.fault(
-                (*at, "redo_from"), f"{step.redo_from!r} is neither this step nor an earlier one{hint}"
-            )
+            yield file.fault((*at, "redo_from"), f"{step.redo_from!r} is neither this step nor an earlier one{hint}")
     for index, step_name in enumerate(procedure.analysis.steps):
         if step_name not in earlier:
             hint = plugins.suggest(step_name, earlier)
@@ -220,9 +212,7 @@ def _check_procedure(spec: LabSpec, file: YamlFile, name: str, procedure: Any) -
 
 
 def _check_simulation(spec: LabSpec, file: YamlFile) -> Iterator[FileFault]:
-    missing = [
-        name for name, device in spec.devices.items() if device.address is None and ":" not in device.driver
-    ]
+    missing = [name for name, device in spec.devices.items() if device.address is None and ":" not in device.driver]
     if spec.simulation is None:
         for name in missing:
             if spec.devices[name].driver != "soft_detector":

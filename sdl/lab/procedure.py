@@ -84,9 +84,7 @@ class Procedure:
         return dict(self.analyse_with(chosen, **self.analysis.with_))
 
 
-def build_procedure(
-    name: str, spec: LabSpec, file: YamlFile, folder: Path, parameters: tuple[str, ...]
-) -> Procedure:
+def build_procedure(name: str, spec: LabSpec, file: YamlFile, folder: Path, parameters: tuple[str, ...]) -> Procedure:
     """Load the plans and the analysis of a procedure and bind arguments.
 
     Raises:
@@ -149,9 +147,7 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
             faults.append(f"{step.plan}: argument {argument.name!r} cannot be given by name")
         elif argument.name in step.with_ and argument.name in (*station, *parameters):
             kind = f"a device of station {step.station!r}" if argument.name in station else "a parameter"
-            faults.append(
-                f"`with:` has {argument.name!r}, which is {kind}; take it out, or rename the argument"
-            )
+            faults.append(f"`with:` has {argument.name!r}, which is {kind}; take it out, or rename the argument")
         elif argument.name in station:
             devices.append(argument.name)
         elif argument.name in parameters:
@@ -166,8 +162,7 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
     else:
         stray = [key for key in step.with_ if key not in known]
         faults += [
-            f"`with:` has {key!r}, which {step.plan} does not take{plugins.suggest(key, list(known))}"
-            for key in stray
+            f"`with:` has {key!r}, which {step.plan} does not take{plugins.suggest(key, list(known))}" for key in stray
         ]
     try:
         limit = parse_quantity(step.time_limit, "s") if step.time_limit is not None else None

@@ -55,9 +55,7 @@ class SimulatedInstruments:
             addresses, control = answer["addresses"], answer["control"]
         except (ValueError, TypeError, KeyError):
             self.close()
-            raise SdlError(
-                f"the simulated instruments answered {line.strip()!r} instead of addresses"
-            ) from None
+            raise SdlError(f"the simulated instruments answered {line.strip()!r} instead of addresses") from None
         except BaseException:
             self.close()
             raise

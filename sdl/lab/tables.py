@@ -89,9 +89,7 @@ class Table:
     def find(self, inputs: Mapping[str, Scalar]) -> tuple[Scalar, ...] | None:
         """The key in `groups` that has these inputs: text equal, numbers within `TOLERANCE` of the range."""
         best = self.nearest(inputs)
-        same = all(
-            self._distance(n, inputs[n], v) <= TOLERANCE for n, v in zip(self.inputs, best, strict=True)
-        )
+        same = all(self._distance(n, inputs[n], v) <= TOLERANCE for n, v in zip(self.inputs, best, strict=True))
         return best if same else None
 
     def nearest(self, inputs: Mapping[str, Scalar]) -> tuple[Scalar, ...]:
@@ -99,9 +97,7 @@ class Table:
         names = tuple(self.inputs)
         return min(
             self.groups,
-            key=lambda values: sum(
-                self._distance(n, inputs[n], v) ** 2 for n, v in zip(names, values, strict=True)
-            ),
+            key=lambda values: sum(self._distance(n, inputs[n], v) ** 2 for n, v in zip(names, values, strict=True)),
         )
 
     def _distance(self, name: str, wanted: Scalar, value: Scalar) -> float:
@@ -125,18 +121,14 @@ def column_specs(columns: Mapping[str, object]) -> dict[str, ColumnSpec]:
         try:
             specs[name] = ColumnSpec.model_validate({"column": name, **fields})  # type: ignore[dict-item]
         except (ValidationError, TypeError) as error:
-            details = (
-                error.errors() if isinstance(error, ValidationError) else [{"loc": (), "msg": str(error)}]
-            )
+            details = error.errors() if isinstance(error, ValidationError) else [{"loc": (), "msg": str(error)}]
             faults += [FileFault(str(d["msg"]), path=".".join(map(str, (name, *d["loc"])))) for d in details]
     if faults:
         raise InputError(faults)
     return specs
 
 
-def read_table(
-    path: str | Path, inputs: Mapping[str, ColumnSpec], outcomes: Mapping[str, ColumnSpec]
-) -> Table:
+def read_table(path: str | Path, inputs: Mapping[str, ColumnSpec], outcomes: Mapping[str, ColumnSpec]) -> Table:
     """Read a CSV file with a line of headings.
 
     Args:
@@ -183,9 +175,7 @@ def pool_from_table(path: str | Path, problem: Problem, columns: Mapping[str, st
         InputError: the file cannot be read, a column is missing, or a cell is no value of its parameter; all at once.
     """
     specs = {
-        p.name: ColumnSpec(
-            column=(columns or {}).get(p.name, p.name), text=isinstance(p, CategoricalParameter)
-        )
+        p.name: ColumnSpec(column=(columns or {}).get(p.name, p.name), text=isinstance(p, CategoricalParameter))
         for p in problem.parameters
     }
     unknown = sorted(set(columns or {}) - set(specs))
@@ -198,9 +188,7 @@ def pool_from_table(path: str | Path, problem: Problem, columns: Mapping[str, st
     return Pool(columns=typed)
 
 
-def _typed(
-    parameter: Parameter, values: Sequence[Scalar], path: str, faults: list[FileFault]
-) -> tuple[Scalar, ...]:
+def _typed(parameter: Parameter, values: Sequence[Scalar], path: str, faults: list[FileFault]) -> tuple[Scalar, ...]:
     for value in dict.fromkeys(values):
         try:
             parameter.check(value)
@@ -230,9 +218,7 @@ def _missing(name: str, column: str, headings: list[str]) -> str:
     return f"no column {column!r} for {name}; {hint}"
 
 
-def _outcome(
-    path: str, column: str, cells: list[tuple[int, str]], faults: list[FileFault]
-) -> tuple[float, ...]:
+def _outcome(path: str, column: str, cells: list[tuple[int, str]], faults: list[FileFault]) -> tuple[float, ...]:
     values = []
     for line, cell in cells:
         value = _float(cell)
@@ -243,9 +229,7 @@ def _outcome(
     return tuple(values)
 
 
-def _input(
-    path: str, spec: ColumnSpec, cells: list[tuple[int, str]], faults: list[FileFault]
-) -> tuple[Scalar, ...]:
+def _input(path: str, spec: ColumnSpec, cells: list[tuple[int, str]], faults: list[FileFault]) -> tuple[Scalar, ...]:
     numbers = [None if spec.text else _float(cell) for _, cell in cells]
     strays = [(line, cell) for (line, cell), n in zip(cells, numbers, strict=True) if n is None]
     if not strays:
@@ -253,11 +237,7 @@ def _input(
     # a column that is numbers but for a few cells is meant to be numbers
     few = len(strays) * 2 < len(cells)
     what = "is no finite number; give `text: true` if the column holds names" if few else "is empty"
-    faults += [
-        FileFault(f"column {spec.column!r}: {cell!r} {what}", path, n)
-        for n, cell in strays
-        if few or not cell
-    ]
+    faults += [FileFault(f"column {spec.column!r}: {cell!r} {what}", path, n) for n, cell in strays if few or not cell]
     return tuple(cell for _, cell in cells)
 
 

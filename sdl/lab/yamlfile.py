@@ -175,9 +175,7 @@ def _message(item: Mapping[str, Any], path: Path_, owner: Any) -> str:
     if kind == "extra_forbidden":
         known = _fields(owner)
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        return "unknown key" + (
-            f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
-        )
+        return "unknown key" + (f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}")
     if kind == "missing":
         return "is missing"
     if kind == "union_tag_not_found":

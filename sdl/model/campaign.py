@@ -37,9 +37,7 @@ class Creator(Record):
             total = (total + int(digit)) * 2
         check = (12 - total % 11) % 11
         if compact[15].upper() != ("X" if check == 10 else str(check)):
-            raise ValueError(
-                f"{orcid!r} is not a valid ORCID iD: its check digit does not fit; look for a typing slip"
-            )
+            raise ValueError(f"{orcid!r} is not a valid ORCID iD: its check digit does not fit; look for a typing slip")
         return digits.upper()
 
 

@@ -48,9 +48,7 @@ class InputError(SdlError):
     """Something a person gave (a file, a flag, a name) cannot be used. Carries every fault found, not the first."""
 
     def __init__(self, faults: Sequence[FileFault] | str) -> None:
-        self.faults: tuple[FileFault, ...] = (
-            (FileFault(faults),) if isinstance(faults, str) else tuple(faults)
-        )
+        self.faults: tuple[FileFault, ...] = (FileFault(faults),) if isinstance(faults, str) else tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[FileFault, ...]]]:

@@ -43,13 +43,9 @@ class RealParameter(Record):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.low < self.high:
-            raise ValueError(
-                f"{self.name}: low {self.low:g} {self.unit} must be below high {self.high:g} {self.unit}"
-            )
+            raise ValueError(f"{self.name}: low {self.low:g} {self.unit} must be below high {self.high:g} {self.unit}")
         if self.log and self.low <= 0:
-            raise ValueError(
-                f"{self.name}: a logarithmic parameter needs low > 0, got {self.low:g} {self.unit}"
-            )
+            raise ValueError(f"{self.name}: a logarithmic parameter needs low > 0, got {self.low:g} {self.unit}")
         return self
 
     def check(self, value: Any) -> float:

@@ -92,9 +92,7 @@ class Problem(Record):
     def _check_pool(self, pool: Pool) -> None:
         names = {p.name for p in self.parameters}
         if set(pool.columns) != names:
-            raise ValueError(
-                f"the pool has columns {sorted(pool.columns)}, the parameters are {sorted(names)}"
-            )
+            raise ValueError(f"the pool has columns {sorted(pool.columns)}, the parameters are {sorted(names)}")
         if len(pool) == 0:
             raise ValueError("the pool has no rows")
         for parameter in self.parameters:

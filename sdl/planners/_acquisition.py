@@ -19,9 +19,7 @@ from sdl.planners._gp import Data, fit
 __all__ = ["evaluate", "feasibility_model", "improvement"]
 
 _CHUNK = 2048  # points evaluated at once: bounds the memory a large pool needs
-_LABEL_NOISE = (
-    0.05  # variance of a 0/1 label: one infeasible trial does not condemn its surroundings for certain
-)
+_LABEL_NOISE = 0.05  # variance of a 0/1 label: one infeasible trial does not condemn its surroundings for certain
 
 
 def improvement(

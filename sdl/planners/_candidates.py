@@ -102,9 +102,7 @@ class Candidates:
         if not seen:
             raise InputError(_unreachable(self.space.problem, f"none of {drawn} points drawn satisfies"))
         if not found:
-            raise Exhausted(
-                f"the {len(seen)} points that {drawn} draws reached were all tried; widen the space"
-            )
+            raise Exhausted(f"the {len(seen)} points that {drawn} draws reached were all tried; widen the space")
         return np.stack(found[:n])
 
 

@@ -40,9 +40,7 @@ BROAD = Belief(math.sqrt(3.0), (-4.0, 1.0), 1e-4)
 NARROW = Belief(1.0, (-6.0, 2.0), 1e-6)
 """The most likely length scale is 1.5·√d, a trend across the whole cube, which the outcomes may follow closely."""
 
-_SHORTEST = (
-    2.5e-2  # length scale below which a model of a unit cube only interpolates noise; BoTorch's own limit
-)
+_SHORTEST = 2.5e-2  # length scale below which a model of a unit cube only interpolates noise; BoTorch's own limit
 _OPTIMISER = {"maxiter": 200, "ftol": 1e-6}  # a change of the log likelihood that no proposal would notice
 _FAILURES = (ModelFittingError, NotPSDError, NanError, RuntimeError, ValueError)
 
@@ -100,9 +98,7 @@ class MixedMatern(Kernel):  # type: ignore[misc]  # gpytorch has no types
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
         """Covariance between points in unit coordinates."""
-        distance = self.covar_dist(
-            self._features(x1), self._features(x2), diag=diag, square_dist=True, **params
-        )
+        distance = self.covar_dist(self._features(x1), self._features(x2), diag=diag, square_dist=True, **params)
         r = (5.0 * distance.clamp_min(1e-20)).sqrt()
         covariance: Tensor = (1.0 + r + r.square() / 3.0) * torch.exp(-r)
         return covariance
@@ -174,9 +170,7 @@ def fit(data: Data, belief: Belief = BROAD) -> Fitted:
     model = _build(data, belief)
     fallback = ""
     try:
-        fit_gpytorch_mll(
-            ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": _OPTIMISER}
-        )
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": _OPTIMISER})
     except _FAILURES as error:
         model = _build(data, belief)
         fallback = f"prior modes for hyper-parameters: {type(error).__name__}: {error}"

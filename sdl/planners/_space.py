@@ -43,14 +43,9 @@ class Space:
         self.real = np.array([isinstance(p, RealParameter) for p in self.parameters])
         self.integer = np.array([isinstance(p, IntegerParameter) for p in self.parameters])
         self.categorical = np.array([isinstance(p, CategoricalParameter) for p in self.parameters])
-        self.low = np.array(
-            [0.0 if isinstance(p, CategoricalParameter) else float(p.low) for p in self.parameters]
-        )
+        self.low = np.array([0.0 if isinstance(p, CategoricalParameter) else float(p.low) for p in self.parameters])
         self.high = np.array(
-            [
-                len(p.levels) - 1.0 if isinstance(p, CategoricalParameter) else float(p.high)
-                for p in self.parameters
-            ]
+            [len(p.levels) - 1.0 if isinstance(p, CategoricalParameter) else float(p.high) for p in self.parameters]
         )
         self._column = {p.name: j for j, p in enumerate(self.parameters)}
         self._from, self._to = self._unit_range()

@@ -54,9 +54,7 @@ from sdl.planners._space import Array
 
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # linear_operator 0.6 compiles with torch.jit on import
+        warnings.simplefilter("ignore", DeprecationWarning)  # linear_operator 0.6 compiles with torch.jit on import
         import botorch  # noqa: F401
         import torch
 
@@ -70,11 +68,8 @@ except ModuleNotFoundError as error:
 
 __all__ = ["BayesOptions", "BayesPlanner"]
 
-_NUMERICAL = (
-    RuntimeError,
-    ValueError,
-    ArithmeticError,
-)  # what torch, gpytorch and scipy raise when numbers go wrong
+# What torch, gpytorch and scipy raise when numbers go wrong.
+_NUMERICAL = (RuntimeError, ValueError, ArithmeticError)
 _INCUMBENTS = 4  # best trials that the search looks around
 
 
@@ -157,9 +152,7 @@ class BayesPlanner:
             except _NUMERICAL as error:
                 summary = "spread over the space, since the model failed"
                 why = f"{type(error).__name__}: {error}"
-                return (
-                    proposals + self._design(candidates, known, n - first, rng, summary, raw, fallback=why)[1]
-                )
+                return proposals + self._design(candidates, known, n - first, rng, summary, raw, fallback=why)[1]
 
     def _initial(self, candidates: Candidates) -> int:
         if self.options.initial is not None:
@@ -202,9 +195,7 @@ class BayesPlanner:
     ) -> list[Proposal]:
         """Points of greatest expected improvement, one after another."""
         space = candidates.space
-        levels = tuple(
-            int(high) + 1 if c else 0 for high, c in zip(space.high, space.categorical, strict=True)
-        )
+        levels = tuple(int(high) + 1 if c else 0 for high, c in zip(space.high, space.categorical, strict=True))
         observed = torch.from_numpy(space.to_unit(known.observed))
         variance = None if known.sems is None else torch.from_numpy(known.sems[:, None] ** 2)
         data = Data(observed, torch.from_numpy(known.values[:, None]), variance, False, levels)

@@ -83,9 +83,7 @@ def _nearest(candidates: Candidates, source: Callable[[int], Array], n: int, pos
     assert candidates.rows is not None
     space = candidates.space
     n = min(n, len(candidates.rows))
-    points = space.to_unit(space.from_cube(source(1 << (n + position - 1).bit_length())))[
-        position : position + n
-    ]
+    points = space.to_unit(space.from_cube(source(1 << (n + position - 1).bit_length())))[position : position + n]
     gaps = space.difference(points, space.to_unit(candidates.rows))
     chosen: list[int] = []
     for row in gaps:

@@ -64,9 +64,7 @@ class ScpiServer(InstrumentServer):
         latency: wall seconds before each reply.
     """
 
-    def __init__(
-        self, probe: Probe, *, identity: str, commands: Mapping[str, Handler], latency: float = 0.0
-    ) -> None:
+    def __init__(self, probe: Probe, *, identity: str, commands: Mapping[str, Handler], latency: float = 0.0) -> None:
         super().__init__(probe, latency=latency)
         self._identity = identity
         self._errors: deque[tuple[int, str]] = deque()

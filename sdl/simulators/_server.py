@@ -79,9 +79,7 @@ class InstrumentServer(ABC):
         self._connections[task] = writer
         try:
             if not any(probe.faults.unreachable for probe in self.probes()):
-                with contextlib.suppress(
-                    ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
-                ):
+                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                     await self._converse(reader, writer)
         finally:
             writer.transport.abort()

@@ -75,9 +75,7 @@ class Ne1000Server(InstrumentServer):
     def refusal(self, request: bytes) -> bytes:
         address = self._address(request)
         pump = self.pumps[address]
-        return (
-            safe_packet(f"{address:02d}{pump.state}?NA") if pump.safe else _basic(address, f"{pump.state}?NA")
-        )
+        return safe_packet(f"{address:02d}{pump.state}?NA") if pump.safe else _basic(address, f"{pump.state}?NA")
 
     def _address(self, request: bytes) -> int:
         text = self._text(request)

@@ -150,9 +150,7 @@ def _clashes(settings: Mapping[str, _Pump | _Heater | _Spectrometer]) -> list[Fi
     return faults
 
 
-def _faults_of(
-    error: ValidationError, path: str, *, skip: int, known: list[str] | None = None
-) -> list[FileFault]:
+def _faults_of(error: ValidationError, path: str, *, skip: int, known: list[str] | None = None) -> list[FileFault]:
     faults = []
     for detail in error.errors():
         where = ".".join(map(str, (path, *detail["loc"][skip:])))

@@ -48,9 +48,7 @@ class SpectrometerServer(ScpiServer):
 
     def __init__(self, sample: SpectralSample, probe: Probe, clock: Clock, *, latency: float = 0.0) -> None:
         self._sample, self._clock = sample, clock
-        super().__init__(
-            probe, identity="sdl,UV-Vis simulator,0,1.0", commands=self._own_commands(), latency=latency
-        )
+        super().__init__(probe, identity="sdl,UV-Vis simulator,0,1.0", commands=self._own_commands(), latency=latency)
         self._open = False
         self._defaults()
 

@@ -212,9 +212,7 @@ class TabulatedSimulation:
 def _faults_of(instruments: Mapping[str, Mapping[str, Any]]) -> list[FileFault]:
     faults = []
     if len(instruments) != 1:
-        faults.append(
-            FileFault(f"a tabulated lab has one instrument, not {len(instruments)}", path="instruments")
-        )
+        faults.append(FileFault(f"a tabulated lab has one instrument, not {len(instruments)}", path="instruments"))
     for name, settings in instruments.items():
         stray = sorted(set(settings) - {"role"})
         faults += [FileFault("unknown setting", path=f"instruments.{name}.{key}") for key in stray]

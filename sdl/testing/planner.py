@@ -177,9 +177,7 @@ def _points(problem: Problem, n: int) -> list[dict[str, Scalar]]:
     step = 0
     while len(found) < n:
         step += 1
-        values = {
-            p.name: _at(p, (step * (0.618034 + 0.09 * j)) % 1.0) for j, p in enumerate(problem.parameters)
-        }
+        values = {p.name: _at(p, (step * (0.618034 + 0.09 * j)) % 1.0) for j, p in enumerate(problem.parameters)}
         if all(constraint.holds(values) for constraint in problem.constraints):
             found.append(problem.check(values))
     return found
@@ -192,9 +190,7 @@ def _at(parameter: Parameter, share: float) -> Scalar:
     return round(value) if isinstance(parameter, IntegerParameter) else value
 
 
-def _answers(
-    planner: Planner, questions: list[tuple[Problem, list[Trial], int, int]]
-) -> list[list[Proposal]]:
+def _answers(planner: Planner, questions: list[tuple[Problem, list[Trial], int, int]]) -> list[list[Proposal]]:
     return [planner.propose(*question) for question in questions]
 
 
@@ -251,9 +247,7 @@ class _Kit:
         first = self.ask(where, problem, trials, 2, self.seeds[0])
         self._valid(where, problem, trials, first, 2)
         for seed in self.seeds[1:]:
-            self._valid(
-                f"{where}, seed {seed}", problem, trials, self.ask(where, problem, trials, 1, seed), 1
-            )
+            self._valid(f"{where}, seed {seed}", problem, trials, self.ask(where, problem, trials, 1, seed), 1)
         if self.ask(f"{where}, again", problem, trials, 2, self.seeds[0]) != first:
             self.wrong(
                 where,
@@ -263,9 +257,7 @@ class _Kit:
             self.wrong(where, "propose changed the trials it was given")
         return first
 
-    def _valid(
-        self, where: str, problem: Problem, trials: Sequence[Trial], found: list[Proposal], n: int
-    ) -> None:
+    def _valid(self, where: str, problem: Problem, trials: Sequence[Trial], found: list[Proposal], n: int) -> None:
         if found and len(found) != n:
             self.wrong(where, f"was asked for {n} trials, proposed {len(found)}")
         points = [_key(proposal.parameters) for proposal in found]
@@ -311,9 +303,9 @@ class _Kit:
     def _seeds_differ(self) -> None:
         where = "seeds"
         problem = problems()["box"]
-        points = {
-            tuple(_key(p.parameters) for p in self.ask(where, problem, [], 1, seed)) for seed in self.seeds
-        } - {()}
+        points = {tuple(_key(p.parameters) for p in self.ask(where, problem, [], 1, seed)) for seed in self.seeds} - {
+            ()
+        }
         if self.seed_matters and len(points) == 1:
             self.wrong(
                 where,
@@ -355,6 +347,4 @@ class _Kit:
         ours = [item[4] for item in reversed(asked)]
         different = sum(a != b for a, b in zip(ours, theirs, strict=True))
         if different:
-            self.wrong(
-                where, f"{different} of {len(ours)} equal calls gave other proposals in another process"
-            )
+            self.wrong(where, f"{different} of {len(ours)} equal calls gave other proposals in another process")

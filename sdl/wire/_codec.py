@@ -94,9 +94,7 @@ def check_fields(value: Any, fields: tuple[tuple[str, type], ...], what: str) ->
         if type(item) is int and item < 0:
             raise WireError(f"{what}: {name} is {item}, below 0")
     if value[0] != VERSION:
-        raise WireError(
-            f"{what} has wire version {value[0]}; this release reads {VERSION}: update the older side"
-        )
+        raise WireError(f"{what} has wire version {value[0]}; this release reads {VERSION}: update the older side")
 
 
 def encode_entry(entry: Entry, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -107,9 +105,7 @@ def encode_entry(entry: Entry, *, max_bytes: int = MAX_BYTES) -> bytes:
     """
     data = pack([VERSION, *entry])
     if len(data) > max_bytes:
-        raise WireError(
-            f"entry {entry.seq} ({entry.kind}) has {len(data)} bytes; the limit is {max_bytes} bytes"
-        )
+        raise WireError(f"entry {entry.seq} ({entry.kind}) has {len(data)} bytes; the limit is {max_bytes} bytes")
     return data
 
 

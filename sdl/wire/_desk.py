@@ -79,9 +79,7 @@ class Feed:
                 if frame is not None:
                     self._send(frame)
         except WireError as error:
-            _log.warning(
-                "campaign %s: entry %d is not on the live feed: %s", entry.campaign, entry.seq, error
-            )
+            _log.warning("campaign %s: entry %d is not on the live feed: %s", entry.campaign, entry.seq, error)
 
     def beat(self, beat: Beat) -> None:
         """Send a sign of life or a goodbye."""

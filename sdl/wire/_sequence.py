@@ -78,9 +78,7 @@ class Sequence:
             if entry.seq <= self.last:
                 continue
             if entry.seq != self.last + 1:
-                raise WireError(
-                    f"history has entry {entry.seq} after entry {self.last}; those between are missing"
-                )
+                raise WireError(f"history has entry {entry.seq} after entry {self.last}; those between are missing")
             self._accept(entry)
         self._release()
         stuck = self.last == before
@@ -95,9 +93,7 @@ class Sequence:
         if self.campaign is None:
             self.campaign = campaign
         elif campaign != self.campaign:
-            raise WireError(
-                f"the publisher serves campaign {campaign!r}; this watcher follows {self.campaign!r}"
-            )
+            raise WireError(f"the publisher serves campaign {campaign!r}; this watcher follows {self.campaign!r}")
 
     def _accept(self, entry: Entry) -> None:
         if self._hash is not None and entry.prev_hash != self._hash:

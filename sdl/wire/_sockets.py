@@ -68,9 +68,7 @@ def bind_pair(address: Address, keys: ServerKeys | None, high_water: int) -> Ser
         history = _server_socket(context, zmq.ROUTER, address, keys, max(REQUEST_BYTES, _HANDSHAKE_BYTES))
         # a watcher has one request under way; one that asks and never reads must not pile up pages here
         history.setsockopt(zmq.SNDHWM, 4)
-        bound = replace(
-            address, feed=_bind(feed, address.feed_url), history=_bind(history, address.history_url)
-        )
+        bound = replace(address, feed=_bind(feed, address.feed_url), history=_bind(history, address.history_url))
     except BaseException:
         if authenticator is not None:
             authenticator.stop()
@@ -79,9 +77,7 @@ def bind_pair(address: Address, keys: ServerKeys | None, high_water: int) -> Ser
     return ServerSockets(context, feed, history, bound, authenticator)
 
 
-def _authenticate(
-    context: zmq.Context[zmq.Socket[bytes]], keys: ServerKeys | None
-) -> ThreadAuthenticator | None:
+def _authenticate(context: zmq.Context[zmq.Socket[bytes]], keys: ServerKeys | None) -> ThreadAuthenticator | None:
     if keys is None or keys.clients is None:
         return None
     authenticator = ThreadAuthenticator(context)

@@ -63,14 +63,10 @@ def path(tmp_path: Path) -> Path:
 def test_three_in_flight(path: Path, tmp_path: Path) -> None:
     """Every trial ends, keeps its station while its steps stay there, and the state in memory is the stored fold."""
     seen: list[tuple[Entry, CampaignState]] = []
-    campaign = Campaign.from_yaml(path, store=tmp_path / "s.db").run(
-        on_event=lambda e, s: seen.append((e, s))
-    )
+    campaign = Campaign.from_yaml(path, store=tmp_path / "s.db").run(on_event=lambda e, s: seen.append((e, s)))
     assert campaign.state.status == "ended"
     assert [t.status for t in campaign.state.trials.values()] == [TrialStatus.OBSERVED] * 7
-    on_left = [
-        e.body["trial"] for e, _ in seen if e.kind == kinds.STEP_STARTED and e.body["station"] == "left"
-    ]
+    on_left = [e.body["trial"] for e, _ in seen if e.kind == kinds.STEP_STARTED and e.body["station"] == "left"]
     assert on_left[0::2] == on_left[1::2]
     assert max(sum(t.status.pending for t in s.trials.values()) for _, s in seen) == 3
     with Store.open(tmp_path / "s.db") as store:

@@ -150,8 +150,6 @@ def test_simulation_dies(tmp_path: Path, nursery: Nursery) -> None:
             os.kill(pid, signal.SIGKILL)
     assert process.wait(30) == 3, process.err
     paused = next(e for e in process.events if e["event"] == "campaign.paused")
-    assert any(
-        address.removeprefix("tcp://") in json.dumps(paused) for address in opened["addresses"].values()
-    )
+    assert any(address.removeprefix("tcp://") in json.dumps(paused) for address in opened["addresses"].values())
     assert "Traceback" not in process.err
     _finish(nursery, campaign)

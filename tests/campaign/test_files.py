@@ -93,9 +93,7 @@ def test_faults_have_lines(folder: Path, old: str, new: str, line: int, message:
 def test_faults_of_both_files_at_once(folder: Path) -> None:
     """A slip in the campaign and a missing input of the lab are told together."""
     with pytest.raises(InputError) as caught:
-        load_campaign(
-            written(folder, CAMPAIGN.replace("trials: 3", "trails: 3").replace("t.csv", "gone.csv"))
-        )
+        load_campaign(written(folder, CAMPAIGN.replace("trials: 3", "trails: 3").replace("t.csv", "gone.csv")))
     text = str(caught.value)
     assert "did you mean 'trials'?" in text
     assert "gone.csv cannot be read" in text

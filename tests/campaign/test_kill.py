@@ -56,16 +56,12 @@ class _Victim:
         return self._kill(self.start(), lambda: time.monotonic() >= until)
 
     def _kill(self, process: Process, moment: Any) -> bool:
-        wait_until(
-            lambda: moment() or process.status is not None, 60, f"a moment to kill\n{process.err}", 0.0005
-        )
+        wait_until(lambda: moment() or process.status is not None, 60, f"a moment to kill\n{process.err}", 0.0005)
         children = descendants(process.pid)
         process.kill()
         ended = process.status != -9
         self._check(process)
-        wait_until(
-            lambda: not any(_lives(pid) for pid in children), _GONE_WITHIN, f"orphans {children}", 0.05
-        )
+        wait_until(lambda: not any(_lives(pid) for pid in children), _GONE_WITHIN, f"orphans {children}", 0.05)
         if not ended:
             self.kills += 1
         return not ended

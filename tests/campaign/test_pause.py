@@ -81,10 +81,7 @@ def test_pause_advice_for_people(tmp_path: Path, nursery: Nursery) -> None:
 def _wait_for_step(process: Process, store: Path) -> None:
     before = journal_length(store)
     wait_until(
-        lambda: (
-            journal_length(store) > before
-            and any(e.kind == "step.started" for e in entries_of(store)[before:])
-        ),
+        lambda: journal_length(store) > before and any(e.kind == "step.started" for e in entries_of(store)[before:]),
         20,
         f"a step\n{process.err}",
         0.02,
@@ -185,9 +182,7 @@ def test_pause_while_the_planner_computes(tmp_path: Path, nursery: Nursery) -> N
     """Ctrl-C pauses at once while a planner computes for minutes; its process ends with the campaign."""
     plugin = PlannerPlugin(tmp_path / "site", "never", _NEVER)
     campaign = soft_lab(tmp_path)
-    process = nursery.start(
-        "run", campaign, "--json", "--set", "planner=never", cwd=tmp_path, path=[plugin.path]
-    )
+    process = nursery.start("run", campaign, "--json", "--set", "planner=never", cwd=tmp_path, path=[plugin.path])
     process.wait_for("lab.opened")
     time.sleep(0.3)
     began = time.monotonic()

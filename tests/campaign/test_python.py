@@ -77,9 +77,7 @@ def test_a_listener_that_raises(tmp_path: Path) -> None:
         if entry.kind == kinds.TRIAL_OBSERVED:
             raise ValueError("no space on the plot")
 
-    campaign = Campaign.from_yaml(soft_lab(tmp_path, trials=50), store=tmp_path / "lab.db").run(
-        on_event=broken
-    )
+    campaign = Campaign.from_yaml(soft_lab(tmp_path, trials=50), store=tmp_path / "lab.db").run(on_event=broken)
     assert campaign.state.status == "paused"
     assert "no space on the plot" in campaign.state.message
     assert len(campaign.state.trials) < 50
@@ -159,9 +157,7 @@ def _no_overlap(state: CampaignState) -> None:
         assert all(before[1] <= after[0] for before, after in pairwise(own))
     bench = [s for s in steps if s.station == "bench"]
     desk = [s for s in steps if s.station == "desk"]
-    assert any(
-        a.started_at < (b.ended_at or 0) and b.started_at < (a.ended_at or 0) for a in bench for b in desk
-    )
+    assert any(a.started_at < (b.ended_at or 0) and b.started_at < (a.ended_at or 0) for a in bench for b in desk)
 
 
 def test_infeasible_trials_are_told(tmp_path: Path) -> None:

@@ -111,9 +111,7 @@ def test_all_faults_at_once(tmp_path: Path, nursery: Nursery) -> None:
     assert process.status == 2
     found = {m["path"] for m in map(_LINE.match, process.err.splitlines()) if m}
     assert {"seed", "titel", "budget.trials"} <= found
-    assert sum("lab.yaml" in row and "known: bench" in row for row in process.err.splitlines()) == 2, (
-        process.err
-    )
+    assert sum("lab.yaml" in row and "known: bench" in row for row in process.err.splitlines()) == 2, process.err
 
 
 _JUNK: dict[str, bytes] = {
@@ -248,9 +246,7 @@ _VALUES = st.one_of(
     st.text(max_size=8),
     st.sampled_from(["", "random", "lab.yaml", "\0", "~", "${x}", "1 h", "a" * 300, "/", "..", "file.py:"]),
     st.lists(st.integers(), max_size=2),
-    st.dictionaries(
-        st.text(max_size=5), st.one_of(st.none(), st.integers(), st.text(max_size=5)), max_size=2
-    ),
+    st.dictionaries(st.text(max_size=5), st.one_of(st.none(), st.integers(), st.text(max_size=5)), max_size=2),
 )
 
 

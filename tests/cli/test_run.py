@@ -33,9 +33,7 @@ def test_json_though_plans_print(tmp_path: Path, nursery: Nursery) -> None:
     campaign = soft_lab(tmp_path, trials=2)
     plans = tmp_path / "plans.py"
     text = plans.read_text().replace("    p = runs", '    print("hello from the analysis")\n    p = runs')
-    plans.write_text(
-        text.replace("        for _ in", '        print("hello from the plan")\n        for _ in')
-    )
+    plans.write_text(text.replace("        for _ in", '        print("hello from the plan")\n        for _ in'))
     process = nursery.run("run", campaign, "--json", cwd=tmp_path)
     assert process.status == 0
     assert len(process.events) == len(process.out.splitlines())

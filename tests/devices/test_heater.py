@@ -97,9 +97,7 @@ async def test_a_limit_of_the_controller_is_a_refusal() -> None:
     """A setpoint that the driver allows and the controller does not is refused in words."""
     rig = Rig()
     await rig.start(high=400)
-    with pytest.raises(
-        Fault, match=r"heater: .*writing 3500 to register 2: refused with exception 3, illegal"
-    ):
+    with pytest.raises(Fault, match=r"heater: .*writing 3500 to register 2: refused with exception 3, illegal"):
         await rig.heater.set(350.0)
     await rig.stop()
 

@@ -31,9 +31,7 @@ class Rig:
 
     async def start(self) -> None:
         self.address = await self.server.start()
-        self.heater = ModbusHeater(
-            self.address, name="heater", clock=self.clock, timeout=TIMEOUT, settle_time="10 min"
-        )
+        self.heater = ModbusHeater(self.address, name="heater", clock=self.clock, timeout=TIMEOUT, settle_time="10 min")
         await self.heater.connect()
 
     async def stop(self) -> None:

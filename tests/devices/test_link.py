@@ -53,9 +53,7 @@ def test_addresses() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a:1", "udp://a:1", "tcp://a", "tcp://a:99999", "tcp://a:1/x", "tcp://:1"]
-)
+@pytest.mark.parametrize("text", ["", "a:1", "udp://a:1", "tcp://a", "tcp://a:99999", "tcp://a:1/x", "tcp://:1"])
 def test_bad_addresses(text: str) -> None:
     """What is no address is refused, and the right form shown."""
     with pytest.raises(InputError, match="write tcp://host:port"):
@@ -71,9 +69,7 @@ async def test_exchanges(link: TcpLink) -> None:
 async def test_a_late_reply_is_never_the_next_answer(echo: Echo, link: TcpLink) -> None:
     """After a time-out the connection is dropped, and with it the reply that comes late."""
     echo.latency = 0.4
-    with pytest.raises(
-        Fault, match=r"echo: tcp://127.0.0.1:\d+: no complete reply to 'late\\n' within 0.2 s"
-    ):
+    with pytest.raises(Fault, match=r"echo: tcp://127.0.0.1:\d+: no complete reply to 'late\\n' within 0.2 s"):
         await link.exchange(b"late\n", line)
     echo.latency = 0.0
     await asyncio.sleep(0.3)
@@ -123,9 +119,7 @@ async def test_a_cancelled_exchange_leaves_no_reply_behind(echo: Echo, link: Tcp
 async def test_nobody_there() -> None:
     """A port where nobody listens gives a fault that says so."""
     link = TcpLink("tcp://127.0.0.1:9", lambda: "pump", timeout=0.5)
-    with pytest.raises(
-        Fault, match=r"pump: tcp://127.0.0.1:9: cannot connect within 0.5 s .*check its power"
-    ):
+    with pytest.raises(Fault, match=r"pump: tcp://127.0.0.1:9: cannot connect within 0.5 s .*check its power"):
         await link.exchange(b"?\n", line)
     await link.close()
 

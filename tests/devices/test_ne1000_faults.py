@@ -73,9 +73,7 @@ async def test_the_safe_state_is_reached_or_said_not_to_be(rig: Rig, kind: str) 
     await rig.pump.rate.set(25.0)
     rig.faults.inject(kind)
     start = time.monotonic()
-    with pytest.raises(
-        UnsafeState, match=rf"pump: {rig.address}: pump 03 did not confirm that it stopped .*keypad"
-    ):
+    with pytest.raises(UnsafeState, match=rf"pump: {rig.address}: pump 03 did not confirm that it stopped .*keypad"):
         await rig.pump.safe_state()
     assert time.monotonic() - start < 20 * TIMEOUT
     rig.faults.clear()

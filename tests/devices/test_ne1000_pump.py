@@ -143,9 +143,7 @@ async def test_withdrawing(chain: Chain) -> None:
 async def test_a_rate_out_of_limits_sends_nothing(chain: Chain, rate: float) -> None:
     """The limit is checked before a byte leaves, and the error has name, value, unit and limits."""
     before = list(chain.server.pumps[0].probe.log)
-    with pytest.raises(
-        LimitError, match=r"silver-rate: .* uL/min is outside its limits, 0.1\d* to 2000 uL/min"
-    ):
+    with pytest.raises(LimitError, match=r"silver-rate: .* uL/min is outside its limits, 0.1\d* to 2000 uL/min"):
         await chain.pump.rate.set(rate)
     assert chain.server.pumps[0].probe.log == before
 

@@ -20,7 +20,5 @@ async def test_a_soft_detector_reads_its_value() -> None:
 def test_a_soft_detector_in_a_plan(run_engine: RunEngine) -> None:
     """Each event of a run is a reading of its own."""
     detector, values = SoftDetector(name="det", step=1.0), []
-    run_engine(
-        count([detector], 3), lambda n, d: values.append(d["data"]["det-value"]) if n == "event" else None
-    )
+    run_engine(count([detector], 3), lambda n, d: values.append(d["data"]["det-value"]) if n == "event" else None)
     assert values == [1.0, 2.0, 3.0]

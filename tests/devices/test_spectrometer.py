@@ -145,9 +145,7 @@ async def test_no_instrument_at_the_address(bench: Bench) -> None:
         (lambda s: np.where(np.arange(481) < 3, np.nan, s), "3 of 481 points of the spectrum are not finite"),
     ],
 )
-async def test_bad_spectrum_is_a_fault(
-    bench: Bench, broken: Callable[[np.ndarray], np.ndarray], says: str
-) -> None:
+async def test_bad_spectrum_is_a_fault(bench: Bench, broken: Callable[[np.ndarray], np.ndarray], says: str) -> None:
     """A spectrum of the wrong length or with values that are not finite is a fault, not a reading."""
     bench.sample.broken = broken
     with pytest.raises(Fault, match=says):

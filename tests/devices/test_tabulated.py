@@ -28,9 +28,7 @@ OUTCOMES = {"yield": {"unit": "percent"}}
 class Bench:
     """A simulated instrument with a table, and its driver."""
 
-    def __init__(
-        self, table: Path, inputs: Mapping[str, Any], outcomes: Mapping[str, Any], seed: int = 1
-    ) -> None:
+    def __init__(self, table: Path, inputs: Mapping[str, Any], outcomes: Mapping[str, Any], seed: int = 1) -> None:
         self.simulation = TabulatedSimulation(
             {"rig": {}}, seed=seed, speed=100.0, table=table, inputs=inputs, outcomes=outcomes
         )
@@ -209,8 +207,7 @@ async def test_measured_tables_answer_over_the_wire(file: str, inputs: list[str]
     specs = {f"x{i}": ColumnSpec(column=name) for i, name in enumerate(inputs)}
     table = read_table(DATA / file, specs, {"y": ColumnSpec(column=outcome)})
     given = {
-        name: {"column": spec.column, "text": isinstance(table.inputs[name][0], str)}
-        for name, spec in specs.items()
+        name: {"column": spec.column, "text": isinstance(table.inputs[name][0], str)} for name, spec in specs.items()
     }
     bench = Bench(DATA / file, given, {"y": {"column": outcome}})
     await bench.start()

@@ -72,9 +72,7 @@ class Journal:
         body = {"trial": number, "step": step, "attempt": attempt}
         return self.add(kinds.STEP_STARTED, **body, station=station, plan="count", arguments={})
 
-    def documents(
-        self, number: int, step: str, attempt: int, docs: list[tuple[str, dict[str, Any]]]
-    ) -> Journal:
+    def documents(self, number: int, step: str, attempt: int, docs: list[tuple[str, dict[str, Any]]]) -> Journal:
         for name, doc in docs:
             self.add(kinds.DOCUMENT, trial=number, step=step, attempt=attempt, name=name, doc=doc)
         return self
@@ -109,9 +107,7 @@ class Journal:
         if number % lost_every == 0:
             failed = {"trial": number, "step": "mix", "attempt": 1, "message": "pump_a: no answer"}
             self.add(kinds.STEP_FAILED, **failed, cause="fault", device="pump_a")
-            self.add(
-                kinds.TRIAL_FAILED, trial=number, message="pump_a: no answer", device="pump_a", lab_seconds=1
-            )
+            self.add(kinds.TRIAL_FAILED, trial=number, message="pump_a: no answer", device="pump_a", lab_seconds=1)
             return
         self.done(number, "mix").start(number, "measure", "optics")
         peak = 450 + 40 * math.cos(number * 1.1) / number**0.5 + math.sin(number * 12.9) * 4
@@ -124,16 +120,12 @@ class Journal:
 
 
 WAVELENGTHS = [300.0 + 2 * i for i in range(201)]
-TARGET = "wavelength_nm,absorbance\n" + "\n".join(
-    f"{x},{math.exp(-(((x - 450) / 40) ** 2)):.5f}" for x in WAVELENGTHS
-)
+TARGET = "wavelength_nm,absorbance\n" + "\n".join(f"{x},{math.exp(-(((x - 450) / 40) ** 2)):.5f}" for x in WAVELENGTHS)
 SPEC: dict[str, Any] = {
     "name": "silver",
     "title": "Silver nanoparticles with a plasmon at 450 nm",
     "description": "Flow synthesis, spectrum in line.",
-    "creators": [
-        {"name": "Carberry, Josiah", "orcid": "0000-0002-1825-0097", "affiliation": "Brown University"}
-    ],
+    "creators": [{"name": "Carberry, Josiah", "orcid": "0000-0002-1825-0097", "affiliation": "Brown University"}],
     "licence": "CC-BY-4.0",
     "lab": "lab.yaml",
     "problem": {
@@ -191,9 +183,7 @@ def journal_class() -> type[Journal]:
 @pytest.fixture
 def journal() -> Journal:
     """A campaign of 20 trials that ended by its rule; two failed and two were infeasible."""
-    return (
-        Journal().create().search(20).add(kinds.CAMPAIGN_ENDED, rule="trials", message="20 of 20 trials done")
-    )
+    return Journal().create().search(20).add(kinds.CAMPAIGN_ENDED, rule="trials", message="20 of 20 trials done")
 
 
 @pytest.fixture

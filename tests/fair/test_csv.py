@@ -26,9 +26,7 @@ def read(text: str) -> list[dict[str, str]]:
 def test_columns_and_rows(journal) -> None:
     """One header, a row a trial: number, status, parameters, outcomes with errors, planner, times, message."""
     lines = csv_text(journal.state).splitlines()
-    assert lines[0] == (
-        "number,status,flow,temperature,drops,salt,peak,peak_sem,planner,started,ended,message"
-    )
+    assert lines[0] == ("number,status,flow,temperature,drops,salt,peak,peak_sem,planner,started,ended,message")
     assert len(lines) == 21
     failed = read(csv_text(journal.state))[8]
     assert (failed["status"], failed["peak"], failed["message"]) == ("failed", "", "pump_a: no answer")

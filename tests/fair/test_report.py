@@ -120,13 +120,9 @@ def test_hostile_text_stays_text(new_journal, spec) -> None:
     journal = new_journal().create(problem=problem, creators=creators, **texts)
     journal.propose(1, {"salt": HOSTILE}, summary=HOSTILE).start(1, "mix", HOSTILE).done(1, "mix")
     journal.observe(1, {"peak": {"value": 450.0, "sem": 1.0, "unit": "nm"}})
-    journal.propose(2, {"salt": "none"}).add(
-        kinds.TRIAL_FAILED, trial=2, message=HOSTILE, device="", lab_seconds=1
-    )
+    journal.propose(2, {"salt": "none"}).add(kinds.TRIAL_FAILED, trial=2, message=HOSTILE, device="", lab_seconds=1)
     page = page_of(journal)
-    plain = page_of(
-        new_journal().create(problem=problem | {"parameters": {"salt": {**salt, "levels": ["a", "b"]}}})
-    )
+    plain = page_of(new_journal().create(problem=problem | {"parameters": {"salt": {**salt, "levels": ["a", "b"]}}}))
     assert page.loads == plain.loads == []
     assert page.all("img") == []
     assert page.text.count(HOSTILE) >= 7

@@ -62,9 +62,7 @@ def test_a_second_writer_is_refused_and_names_the_holder(store: Store) -> None:
         assert lease is not None
         assert (lease.holder, lease.pid, lease.epoch, lease.alive) == ("ana@bench", os.getpid(), 1, True)
         assert lease.address == "tcp://127.0.0.1:5555"
-        with pytest.raises(
-            LeaseHeld, match=rf"ana@bench \(host .+, pid {os.getpid()}\) since 20.+ UTC"
-        ) as caught:
+        with pytest.raises(LeaseHeld, match=rf"ana@bench \(host .+, pid {os.getpid()}\) since 20.+ UTC") as caught:
             store.writer("c1")
         assert caught.value.lease.holder == "ana@bench"
         writer.set_address("tcp://127.0.0.1:6666")

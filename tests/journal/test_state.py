@@ -37,15 +37,9 @@ def histories(draw: Any) -> list[Entry]:
         items.append((kinds.DOCUMENT, {**where, "name": "stop", "doc": {"run_start": f"u{trial}"}}))
         items.append((kinds.STEP_DONE, {**where, "runs": [f"u{trial}"]}))
         end = draw(st.sampled_from(ENDS))
-        extra = (
-            {"outcomes": {"z": {"value": 1.0, "sem": None, "unit": "1"}}}
-            if end == kinds.TRIAL_OBSERVED
-            else {}
-        )
+        extra = {"outcomes": {"z": {"value": 1.0, "sem": None, "unit": "1"}}} if end == kinds.TRIAL_OBSERVED else {}
         items.append((end, {"trial": trial, "lab_seconds": float(trial), "message": "m", **extra}))
-    items += draw(
-        st.sampled_from([[], [(kinds.CAMPAIGN_PAUSED, {"message": "m"})], [(kinds.CAMPAIGN_ENDED, {})]])
-    )
+    items += draw(st.sampled_from([[], [(kinds.CAMPAIGN_PAUSED, {"message": "m"})], [(kinds.CAMPAIGN_ENDED, {})]]))
     if draw(st.booleans()):
         items.append((kinds.SESSION_CLOSED, {"lab_seconds": 9.0}))
     return [Entry("c", n, n * 10, kind, body, "", "") for n, (kind, body) in enumerate(items, 1)]

@@ -84,9 +84,7 @@ def test_read_only(tmp_path: Path) -> None:
         for folder in (tmp_path, *tmp_path.parents[:3]):
             if folder.owner() == "root" and str(folder).startswith("/tmp/pytest"):
                 folder.chmod(0o755)
-        out = subprocess.run(
-            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-        )
+        out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
         assert ("is read-only" if where == "file" else "no right to write") in out.stdout
 
 
@@ -120,9 +118,7 @@ def test_resolve(store: Store) -> None:
     assert store.resolve("7f01") == "7f01"
     assert store.resolve("gold") == "7f02"
     assert store.resolve("golden") == "a9"
-    with pytest.raises(
-        InputError, match=r"several campaigns: gold \(7f01\), gold \(7f02\), golden-rod \(a9\)"
-    ):
+    with pytest.raises(InputError, match=r"several campaigns: gold \(7f01\), gold \(7f02\), golden-rod \(a9\)"):
         store.resolve("go")
     with pytest.raises(InputError, match="several campaigns"):
         store.resolve("7f")

@@ -21,9 +21,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
             store.create(campaign, f"silver {campaign}")
             with store.writer(campaign) as writer:
                 for i in range(40):
-                    writer.post(
-                        "document", {"i": i, "µ": "x" * (6000 if i % 10 == 0 else 40), "v": [0.1 * i, None]}
-                    )
+                    writer.post("document", {"i": i, "µ": "x" * (6000 if i % 10 == 0 else 40), "v": [0.1 * i, None]})
         assert store.verify() == []
     return path
 
@@ -70,17 +68,13 @@ def test_a_flipped_bit_of_a_value(sound: Path, tmp_path: Path, seed: int) -> Non
             key = {"entries": "campaign || seq", "campaigns": "id", "meta": "key"}.get(table, "campaign")
             row, value = rng.choice(db.execute(f"SELECT {key}, {column} FROM {table}").fetchall())
             if isinstance(value, int):
-                flipped = (
-                    (value ^ 1 << rng.randrange(64)) if rng.random() < 0.5 else value ^ 1 << rng.randrange(8)
-                )
+                flipped = (value ^ 1 << rng.randrange(64)) if rng.random() < 0.5 else value ^ 1 << rng.randrange(8)
                 flipped = (flipped + 2**63) % 2**64 - 2**63
                 db.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {key} = ?", (flipped, row))
             else:
                 raw = bytearray(value.encode())
                 raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
-                db.execute(
-                    f"UPDATE {table} SET {column} = CAST(? AS TEXT) WHERE {key} = ?", (bytes(raw), row)
-                )
+                db.execute(f"UPDATE {table} SET {column} = CAST(? AS TEXT) WHERE {key} = ?", (bytes(raw), row))
             changed = db.total_changes
         db.close()
         assert changed == 0 or _findings(copy), f"{table}.{column} of {row}"
@@ -185,9 +179,7 @@ def test_a_recomputed_hash_still_breaks_the_chain(copy: Path) -> None:
     from sdl.journal import digest
 
     with sqlite3.connect(copy) as db:
-        row = db.execute(
-            "SELECT prev_hash, campaign, seq, at, kind FROM entries WHERE campaign='c1' AND seq=7"
-        )
+        row = db.execute("SELECT prev_hash, campaign, seq, at, kind FROM entries WHERE campaign='c1' AND seq=7")
         forged = digest(*row.fetchone(), '{"i":0}')
         db.execute("UPDATE entries SET body=?, hash=? WHERE campaign='c1' AND seq=7", ('{"i":0}', forged))
     db.close()

@@ -23,9 +23,7 @@ _SPEC: dict[str, Any] = {
 
 def _begin(writer: Writer) -> None:
     writer.append(kinds.CAMPAIGN_CREATED, {"spec": _SPEC, "lab": {}, "inputs": {}, "procedure": {}})
-    writer.append(
-        kinds.SESSION_OPENED, {"holder": "me", "epoch": writer.epoch, "versions": {}, "lab_speed": 1}
-    )
+    writer.append(kinds.SESSION_OPENED, {"holder": "me", "epoch": writer.epoch, "versions": {}, "lab_speed": 1})
 
 
 def _trial(writer: Writer, number: int, peak: float | None) -> None:
@@ -54,10 +52,7 @@ def _trial(writer: Writer, number: int, peak: float | None) -> None:
 
 def _dump(path: Path) -> dict[str, list[Any]]:
     with sqlite3.connect(path) as db:
-        names = [
-            n
-            for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type='table' AND name LIKE 'view_%'")
-        ]
+        names = [n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type='table' AND name LIKE 'view_%'")]
         dump = {name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr) for name in sorted(names)}
     db.close()
     return dump

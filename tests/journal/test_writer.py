@@ -235,9 +235,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     """When the disk is full, the error says so with the path, and every acknowledged entry is there."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True
-    ).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True).returncode:
         pytest.skip("needs the right to mount a small disk")
     try:
         count, message = _fill(disk / "sdl.db", "").split(" ", 1)

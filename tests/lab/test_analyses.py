@@ -94,10 +94,7 @@ def test_known_peaks_are_found(centre: float, width: float, height: float, basel
 def test_noise_moves_the_peak_little() -> None:
     """With noise of 1 % the peak of a line of 60 nm is found within 2 nm."""
     rng = np.random.default_rng(3)
-    found = [
-        measure_peak(AXIS, _gauss(443.3, 60) + 0.01 * rng.standard_normal(481)).peak_wavelength
-        for _ in range(20)
-    ]
+    found = [measure_peak(AXIS, _gauss(443.3, 60) + 0.01 * rng.standard_normal(481)).peak_wavelength for _ in range(20)]
     assert np.abs(np.array(found) - 443.3).max() < 2
 
 
@@ -143,9 +140,7 @@ def test_no_peak_is_infeasible(target: str) -> None:
 def test_lengths_that_differ_are_refused(target: str) -> None:
     """Spectra that do not fit each other or their axis are not averaged."""
     with pytest.raises(ValueError, match=r"differ in length: \[480, 481\]"):
-        spectrum_match(
-            [_spectra(_gauss(440, 60), _gauss(440, 60)[:-1])], target=target, spectrum="s", wavelength="w"
-        )
+        spectrum_match([_spectra(_gauss(440, 60), _gauss(440, 60)[:-1])], target=target, spectrum="s", wavelength="w")
     with pytest.raises(ValueError, match="on 481 wavelengths"):
         spectrum_match([_spectra(_gauss(440, 60)[:-1])], target=target, spectrum="s", wavelength="w")
 

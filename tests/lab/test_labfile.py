@@ -133,9 +133,7 @@ def test_one_fault(write_lab: Write, old: str, new: str, where: str, line: int, 
 def test_simulation_faults(write_lab: Write) -> None:
     """An unknown simulator, an instrument of no device and a device without an instrument are told together."""
     block = "simulation:\n  simulator: tabulatd\n  instruments:\n    detectr: {}\nprocedures:"
-    path = write_lab(
-        ("procedures:", block), ("other: {driver: soft_detector}", "other: {driver: ne1000_pump}")
-    )
+    path = write_lab(("procedures:", block), ("other: {driver: soft_detector}", "other: {driver: ne1000_pump}"))
     found = {f.path: (f.line, f.message) for f in refusal(path).faults}
     assert "did you mean 'tabulated'?" in found["simulation.simulator"][1]
     assert found["simulation.instruments.detectr"] == (13, "no device 'detectr'; did you mean 'detector'?")

@@ -85,9 +85,7 @@ def test_arguments_that_do_not_fit(write_lab: Write, head: str, settings: str, m
 def test_a_parameter_that_no_step_takes(write_lab: Write) -> None:
     """A parameter that would not change anything is refused."""
     error = refusal(with_plan(write_lab, "other"), "x", "temperature")
-    assert "no step of procedure 'measure' takes the parameter 'temperature'; parameters taken: x" in str(
-        error
-    )
+    assert "no step of procedure 'measure' takes the parameter 'temperature'; parameters taken: x" in str(error)
     assert error.faults[0].line == 11
 
 
@@ -137,9 +135,7 @@ def test_an_unknown_procedure(write_lab: Write) -> None:
 
 def test_the_analysis_gets_the_runs_of_its_steps(write_lab: Write) -> None:
     """Runs of other steps are kept from it, and its options are given."""
-    path = write_lab(
-        ('{name: "plans.py:analyse"}', '{name: "plans.py:analyse", steps: [bake], with: {scale: 2}}')
-    )
+    path = write_lab(('{name: "plans.py:analyse"}', '{name: "plans.py:analyse", steps: [bake], with: {scale: 2}}'))
     runs = [RunRecord(step, {"parameters": {"x": x}}) for step, x in (("read", 9.0), ("bake", 1.3))]
     assert bound(path).analyse(runs) == {"z": Outcome(value=2.0, sem=0.1)}
 
@@ -181,9 +177,7 @@ def test_a_package_that_fails_on_import(tmp_path: Path, monkeypatch: pytest.Monk
         load_object("sdl_test_broken:x", tmp_path)
 
 
-@pytest.mark.parametrize(
-    "reference", ["read", ":read", "plans.py:", "no.such.module:f", ".relative:f", "..:f"]
-)
+@pytest.mark.parametrize("reference", ["read", ":read", "plans.py:", "no.such.module:f", ".relative:f", "..:f"])
 def test_references_that_name_no_code(tmp_path: Path, reference: str) -> None:
     """A reference that names no code is bad input, and nothing else."""
     with pytest.raises(InputError):

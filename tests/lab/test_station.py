@@ -70,9 +70,7 @@ def reading(detector: Any, n: int = 1) -> Iterator[Any]:
 async def works(station: Station) -> None:
     """The station still runs plans."""
     documents: Documents = []
-    runs = await station.run(
-        reading(next(iter(station.devices.values()))), lambda n, d: documents.append((n, d)), {}
-    )
+    runs = await station.run(reading(next(iter(station.devices.values()))), lambda n, d: documents.append((n, d)), {})
     assert len(runs) == 1
     assert [name for name, _ in documents] == ["start", "descriptor", "event", "stop"]
     assert documents[-1][1]["exit_status"] == "success"

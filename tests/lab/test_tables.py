@@ -109,9 +109,7 @@ def test_column_specs_are_checked() -> None:
 
 
 def _problem(**parameters: dict) -> Problem:
-    return Problem.model_validate(
-        {"parameters": parameters, "objectives": {"y": {"kind": "maximize", "unit": "1"}}}
-    )
+    return Problem.model_validate({"parameters": parameters, "objectives": {"y": {"kind": "maximize", "unit": "1"}}})
 
 
 def test_pool_is_typed_by_the_parameters(path: Path) -> None:

@@ -257,9 +257,7 @@ def test_a_very_large_file_is_refused_at_once(tmp_path: Path) -> None:
     assert seconds < 1
 
 
-@pytest.mark.parametrize(
-    "text", ["a: " + "[" * 400 + "]" * 400, "\n".join(" " * i + "a:" for i in range(600))]
-)
+@pytest.mark.parametrize("text", ["a: " + "[" * 400 + "]" * 400, "\n".join(" " * i + "a:" for i in range(600))])
 def test_deep_nesting_is_refused(tmp_path: Path, text: str) -> None:
     """What is nested hundreds of levels deep is refused, and is no RecursionError."""
     seconds, message = cpu_of(tmp_path, text)

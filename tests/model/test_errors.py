@@ -18,9 +18,7 @@ ALL = [
     Exhausted("all tried"),
     MissingExtra("planner 'bayes'", "planners"),
     InputError("no such campaign"),
-    InputError(
-        [FileFault("is missing", "c.yaml", 3, "budget"), FileFault("unknown key", "c.yaml", 9, "a.b")]
-    ),
+    InputError([FileFault("is missing", "c.yaml", 3, "budget"), FileFault("unknown key", "c.yaml", 9, "a.b")]),
 ]
 
 

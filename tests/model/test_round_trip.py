@@ -88,9 +88,7 @@ def problems(draw: Any) -> Problem:
     pool = None
     if draw(st.booleans()):
         rows = draw(st.integers(1, 4))
-        pool = Pool(
-            columns={p.name: draw(st.lists(value_of(p), min_size=rows, max_size=rows)) for p in parameters}
-        )
+        pool = Pool(columns={p.name: draw(st.lists(value_of(p), min_size=rows, max_size=rows)) for p in parameters})
     return Problem(parameters=parameters, objectives=objectives, constraints=constraints, pool=pool)
 
 
@@ -105,9 +103,7 @@ def specs(draw: Any) -> CampaignSpec:
         licence="CC-BY-4.0",
         lab="lab.yaml",
         problem=problem,
-        pool=draw(
-            st.none() | st.builds(PoolSource, input=names, columns=st.dictionaries(names, texts, max_size=2))
-        ),
+        pool=draw(st.none() | st.builds(PoolSource, input=names, columns=st.dictionaries(names, texts, max_size=2))),
         procedure=draw(names),
         planner=PlannerChoice(name=draw(names), options=draw(st.dictionaries(names, finite, max_size=2))),
         budget=Budget(trials=draw(st.integers(1, 9999)), hours=draw(st.none() | st.floats(0.1, 1e4))),

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from sdl.model.units import check_unit, convert, parse_quantity
 
 
-@pytest.mark.parametrize(
-    "unit", ["nm", "degC", "uL/min", "percent", "mol/L", "K", "absorbance_unit", "counts"]
-)
+@pytest.mark.parametrize("unit", ["nm", "degC", "uL/min", "percent", "mol/L", "K", "absorbance_unit", "counts"])
 def test_known_units(unit: str) -> None:
     """Units of the field are returned as they were written."""
     assert check_unit(unit) == unit
@@ -25,9 +23,7 @@ def test_pure_numbers(unit: str) -> None:
     assert check_unit(unit) == "1"
 
 
-@pytest.mark.parametrize(
-    "unit", ["nmm", "frobs", "m/", "nm nm)", "__import__('os')", "1/0", "(" * 300, "3 nm"]
-)
+@pytest.mark.parametrize("unit", ["nmm", "frobs", "m/", "nm nm)", "__import__('os')", "1/0", "(" * 300, "3 nm"])
 def test_unknown_units(unit: str) -> None:
     """An unknown unit is refused and the way to write one is shown."""
     with pytest.raises(ValueError, match=r"unknown unit .*write it as in 'nm'"):

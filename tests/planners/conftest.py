@@ -16,9 +16,7 @@ def _plane(kind: str = "minimize", **more: Any) -> Problem:
     """Two real parameters x and y in [0, 1], one objective `f`."""
     real = {"kind": "real", "low": 0.0, "high": 1.0, "unit": "1"}
     objective = {"kind": kind, "unit": "1", **more.pop("objective", {})}
-    return Problem.model_validate(
-        {"parameters": {"x": real, "y": real}, "objectives": {"f": objective}, **more}
-    )
+    return Problem.model_validate({"parameters": {"x": real, "y": real}, "objectives": {"f": objective}, **more})
 
 
 def _told(trials: Sequence[Trial], proposals: Sequence[Proposal], response: Response) -> list[Trial]:

@@ -26,9 +26,7 @@ def _branin(p: Mapping[str, Scalar]) -> float:
     return curve**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
 
 
-def _search(
-    planner: Any, problem: Problem, told: Told, count: int, seed: int, response: Any = _branin
-) -> list[Trial]:
+def _search(planner: Any, problem: Problem, told: Told, count: int, seed: int, response: Any = _branin) -> list[Trial]:
     trials: list[Trial] = []
     for step in range(count):
         trials = told(trials, planner.propose(problem, trials, 1, 1000 * seed + step), response)
@@ -63,9 +61,7 @@ def test_learns_from_infeasible_trials(plane: Plane, told: Told) -> None:
     problem = plane("maximize")
     trials = _random_trials(problem, told, 30, lambda p: float(p["x"]))
     trials = [
-        t.model_copy(update={"status": TrialStatus.INFEASIBLE, "outcomes": {}})
-        if float(t.parameters["x"]) > 0.5
-        else t
+        t.model_copy(update={"status": TrialStatus.INFEASIBLE, "outcomes": {}}) if float(t.parameters["x"]) > 0.5 else t
         for t in trials
     ]
     ignorant = [t for t in trials if t.status is TrialStatus.OBSERVED]

@@ -52,9 +52,7 @@ def _outside(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -
 def _text(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -> list[Proposal]:
     """Integers as floats."""
     return [
-        p.model_copy(
-            update={"parameters": {k: float(v) if isinstance(v, int) else v for k, v in p.parameters.items()}}
-        )
+        p.model_copy(update={"parameters": {k: float(v) if isinstance(v, int) else v for k, v in p.parameters.items()}})
         for p in found
     ]
 

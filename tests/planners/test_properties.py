@@ -50,9 +50,7 @@ def _trials(problem: Problem, found: list[Any], statuses: list[TrialStatus]) -> 
     trials = []
     for i, proposal in enumerate(found):
         status = statuses[i % len(statuses)]
-        outcomes = (
-            {"y": Outcome(value=response(proposal.parameters))} if status is TrialStatus.OBSERVED else {}
-        )
+        outcomes = {"y": Outcome(value=response(proposal.parameters))} if status is TrialStatus.OBSERVED else {}
         trials.append(Trial(number=i + 1, parameters=proposal.parameters, status=status, outcomes=outcomes))
     return trials
 

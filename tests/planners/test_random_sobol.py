@@ -37,9 +37,7 @@ def test_logarithmic_parameter_is_even_in_the_logarithm() -> None:
     assert 150 < sum(rate < 1.0 for rate in rates) < 250
 
 
-def test_sobol_at_once_is_sobol_one_by_one(
-    plane: Callable[..., Problem], told: Callable[..., list[Trial]]
-) -> None:
+def test_sobol_at_once_is_sobol_one_by_one(plane: Callable[..., Problem], told: Callable[..., list[Trial]]) -> None:
     """Sixteen points of one call are those of sixteen calls with sixteen seeds."""
     planner, problem = SobolPlanner(seed=4), plane()
     at_once = [p.parameters for p in planner.propose(problem, [], 16, 0)]
@@ -100,9 +98,7 @@ def test_small_grid_is_walked_once(planner: Any) -> None:
     )
     found = planner.propose(problem, [], 10, 0)
     assert len({tuple(p.parameters.items()) for p in found}) == len(found) == 6
-    trials = [
-        Trial(number=i + 1, parameters=p.parameters, status=TrialStatus.RUNNING) for i, p in enumerate(found)
-    ]
+    trials = [Trial(number=i + 1, parameters=p.parameters, status=TrialStatus.RUNNING) for i, p in enumerate(found)]
     with pytest.raises(Exhausted, match="all 6 candidates"):
         planner.propose(problem, trials, 1, 0)
     trials[3] = trials[3].model_copy(update={"status": TrialStatus.FAILED})

@@ -45,9 +45,7 @@ def test_importing_sdl_is_light(run: Run, tmp_path: Path, statement: str) -> Non
     assert not loaded(run, statement, tmp_path) & set(HEAVY)
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["export"], ["watch"]], ids=lambda a: " ".join(a) or "sdl"
-)
+@pytest.mark.parametrize("arguments", [[], ["run"], ["export"], ["watch"]], ids=lambda a: " ".join(a) or "sdl")
 def test_help_is_light(run: Run, tmp_path: Path, arguments: list[str]) -> None:
     """`sdl --help` and the help of a command load none of the heavy packages."""
     assert not loaded(run, HELP.format(arguments=[*arguments, "--help"]), tmp_path) & set(HEAVY)

@@ -61,9 +61,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def site(root: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip has installed the sample package; put on PYTHONPATH it is as good as site-packages."""
     folder = tmp_path_factory.mktemp("plugin")
-    source = shutil.copytree(
-        root / SAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info")
-    )
+    source = shutil.copytree(root / SAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info"))
     pip = [
         sys.executable,
         "-m",
@@ -115,9 +113,7 @@ def test_it_drives_a_campaign(run: Run, site: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_its_own_tests_pass(run: Run, root: Path, site: Path, tmp_path: Path) -> None:
     """The sample package's tests, the conformance kit among them, pass against this sdl."""
-    tests = shutil.copytree(
-        root / SAMPLE / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    tests = shutil.copytree(root / SAMPLE / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     run(
         sys.executable,
         "-m",

@@ -112,9 +112,7 @@ def test_the_demo_is_recorded(root: Path) -> None:
 def within(shown: Any, whole: Any) -> bool:
     """Whether what is shown is a part of the whole: keys of mappings, members of lists, equal values."""
     if isinstance(shown, Mapping):
-        return isinstance(whole, Mapping) and all(
-            k in whole and within(v, whole[k]) for k, v in shown.items()
-        )
+        return isinstance(whole, Mapping) and all(k in whole and within(v, whole[k]) for k, v in shown.items())
     if isinstance(shown, list):
         return isinstance(whole, list) and all(any(within(item, other) for other in whole) for item in shown)
     return bool(shown == whole)
@@ -122,9 +120,7 @@ def within(shown: Any, whole: Any) -> bool:
 
 def test_the_yaml_shown_is_that_of_the_example(root: Path) -> None:
     """The README's excerpts of a lab file and a campaign file are parts of those of the silver-flow example."""
-    excerpts = re.findall(
-        r"^```yaml\n(.*?)^```$", (root / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
+    excerpts = re.findall(r"^```yaml\n(.*?)^```$", (root / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     files = [read_yaml(root / "examples/silver-flow" / name).data for name in ("lab.yaml", "campaign.yaml")]
     assert len(excerpts) == len(files)
     for excerpt, whole in zip(excerpts, files, strict=True):
@@ -135,9 +131,7 @@ def test_the_extras_named_in_the_readme_exist(root: Path) -> None:
     """Each `self-driving-lab[extra]` that the README names is one of the distribution's."""
     import tomllib
 
-    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "optional-dependencies"
-    ]
+    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     named = re.findall(r"self-driving-lab\[[\w,]+\]", (root / "README.md").read_text(encoding="utf-8"))
     assert named
     assert {extra for text in named for extra in Requirement(text).extras} <= set(extras)

@@ -51,9 +51,7 @@ async def _talk(server: SpectrometerServer, *messages: str) -> list[bytes]:
 
 async def test_common_commands(server: SpectrometerServer) -> None:
     """*IDN?, *OPC?, *ESR?, *CLS and *RST work as IEEE 488.2 has them."""
-    replies = await _talk(
-        server, "*IDN?", "*OPC?", "NONSENSE", "*ESR?", "*ESR?", "*CLS;SYST:ERR?", "*RST;:OUTP?"
-    )
+    replies = await _talk(server, "*IDN?", "*OPC?", "NONSENSE", "*ESR?", "*ESR?", "*CLS;SYST:ERR?", "*RST;:OUTP?")
     assert replies[0].count(b",") == 3
     assert replies[1:] == [b"1", b"32", b"0", b'0,"No error"', b"0"]
 

@@ -43,9 +43,7 @@ class Bench:
 
     async def start(self) -> None:
         self.addresses = await self.simulation.start()
-        self.station = Station(
-            "flow", build_devices(self.lab, "flow", self.addresses, self.clock), self.clock
-        )
+        self.station = Station("flow", build_devices(self.lab, "flow", self.addresses, self.clock), self.clock)
         await self.station.open()
 
     async def stop(self) -> None:
@@ -60,10 +58,7 @@ class Bench:
             documents: list[tuple[str, dict[str, Any]]] = []
             plan = step.start(self.station.devices, values)
             await self.station.run(plan, lambda *pair: documents.append(pair), {}, step.time_limit)  # noqa: B023
-            by_kind = {
-                kind: tuple(doc for name, doc in documents if name == kind)
-                for kind in ("descriptor", "event")
-            }
+            by_kind = {kind: tuple(doc for name, doc in documents if name == kind) for kind in ("descriptor", "event")}
             runs.append(RunRecord(step.name, documents[0][1], by_kind["descriptor"], by_kind["event"]))
         return procedure.analyse(runs)
 

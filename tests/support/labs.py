@@ -143,6 +143,4 @@ class PlannerPlugin:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[sdl.planners]\n{name} = {module}:Mine\n")
         head = "import os, signal, time\nfrom sdl.model import Exhausted, Proposal, Reason\n\n\nclass Mine:\n"
-        (folder / f"{module}.py").write_text(
-            head + textwrap.indent(textwrap.dedent(body).strip(), "    ") + "\n"
-        )
+        (folder / f"{module}.py").write_text(head + textwrap.indent(textwrap.dedent(body).strip(), "    ") + "\n")

@@ -129,9 +129,7 @@ class Process:
         while (status := self.status) is None:
             if time.monotonic() > deadline:
                 self.signal(signal.SIGKILL)
-                pytest.fail(
-                    f"sdl {' '.join(self.argv)} took over {seconds:g} s\n{self.out[-3000:]}\n{self.err}"
-                )
+                pytest.fail(f"sdl {' '.join(self.argv)} took over {seconds:g} s\n{self.out[-3000:]}\n{self.err}")
             time.sleep(0.002)
         return status
 
@@ -142,9 +140,7 @@ class Process:
             fits = (e for e in self.events if e["event"] == event and body.items() <= e.items())
             first = next(fits, None)
             if first is None and self.status is not None:
-                pytest.fail(
-                    f"sdl ended with {self.status} before {event} {body}\n{self.out[-3000:]}\n{self.err}"
-                )
+                pytest.fail(f"sdl ended with {self.status} before {event} {body}\n{self.out[-3000:]}\n{self.err}")
             return first
 
         return dict(wait_until(found, seconds, f"{event} {body} from sdl {' '.join(self.argv)}", 0.005))

@@ -58,9 +58,7 @@ def check_record(path: Path) -> dict[str, Any]:
     assert set(told.values()) <= {1}, f"told twice: {told}"
     assert not state.open_runs
     _check_runs(entries)
-    attempts = [
-        (e.body["trial"], e.body["step"], e.body["attempt"]) for e in entries if e.kind == kinds.STEP_STARTED
-    ]
+    attempts = [(e.body["trial"], e.body["step"], e.body["attempt"]) for e in entries if e.kind == kinds.STEP_STARTED]
     assert len(set(attempts)) == len(attempts), "an attempt of a step began twice"
     ends = Counter(e.kind for e in entries if e.kind in _TOLD)
     return {
@@ -77,9 +75,7 @@ def _check_runs(entries: list[Entry]) -> None:
     for entry in entries:
         if entry.kind == kinds.DOCUMENT and entry.body["name"] == "start":
             started.append(entry.body["doc"]["uid"])
-        elif entry.kind == kinds.RUN_INTERRUPTED or (
-            entry.kind == kinds.DOCUMENT and entry.body["name"] == "stop"
-        ):
+        elif entry.kind == kinds.RUN_INTERRUPTED or (entry.kind == kinds.DOCUMENT and entry.body["name"] == "stop"):
             ended.append(entry.body["doc"]["run_start"])
     assert len(set(started)) == len(started)
     assert sorted(started) == sorted(ended), "a run without an end, or with two"

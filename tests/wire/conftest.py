@@ -50,9 +50,7 @@ def _sockets() -> int:
     count = 0
     for name in os.listdir("/proc/self/fd"):
         try:
-            count += os.readlink(f"/proc/self/fd/{name}").startswith(
-                ("socket:", "anon_inode:[eventfd]", "pipe:")
-            )
+            count += os.readlink(f"/proc/self/fd/{name}").startswith(("socket:", "anon_inode:[eventfd]", "pipe:"))
         except FileNotFoundError:
             continue
     return count
@@ -67,9 +65,7 @@ def nothing_left() -> Iterator[None]:
     while time.monotonic() < until and (set(threading.enumerate()) - threads or _sockets() > sockets):
         gc.collect()  # event loops of others close their sockets when they are collected
         time.sleep(0.02)
-    assert not {
-        thread.name for thread in set(threading.enumerate()) - threads if "asyncio" not in thread.name
-    }
+    assert not {thread.name for thread in set(threading.enumerate()) - threads if "asyncio" not in thread.name}
     assert _sockets() <= sockets
 
 
@@ -85,9 +81,7 @@ def publish(closing: ExitStack, ledger: Ledger) -> Callable[..., Publisher]:
     """Start a publisher of the ledger."""
 
     def start(**options: Any) -> Publisher:
-        return closing.enter_context(
-            Publisher(ledger.campaign, options.pop("history", ledger.history), **options)
-        )
+        return closing.enter_context(Publisher(ledger.campaign, options.pop("history", ledger.history), **options))
 
     return start
 

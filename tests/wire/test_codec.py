@@ -41,11 +41,7 @@ def test_round_trip(entry: Entry) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.binary(max_size=200)
-    | _json.map(msgpack.packb)
-    | st.lists(_json, min_size=8, max_size=8).map(msgpack.packb)
-)
+@given(st.binary(max_size=200) | _json.map(msgpack.packb) | st.lists(_json, min_size=8, max_size=8).map(msgpack.packb))
 def test_garbage_is_refused_clearly(data: bytes) -> None:
     """Whatever the bytes, reading them gives a value or a WireError and nothing else."""
     for read in (decode_entry, load_document, read_live, read_request, read_reply):
@@ -88,9 +84,7 @@ def test_size_cap_holds_both_ways() -> None:
 
 def test_nesting_is_bounded() -> None:
     """A message nested beyond reason is refused, not recursed into."""
-    data = msgpack.packb([1, *_ENTRY._replace(body={})]).replace(
-        b"\x80", b"\x81\xa1a" + b"\x91" * 400 + b"\xc0"
-    )
+    data = msgpack.packb([1, *_ENTRY._replace(body={})]).replace(b"\x80", b"\x81\xa1a" + b"\x91" * 400 + b"\xc0")
     with pytest.raises(WireError, match="deeper than"):
         decode_entry(data)
 

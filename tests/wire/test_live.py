@@ -25,9 +25,7 @@ def _range(count: int, start: int = 1) -> list[int]:
     return list(range(start, start + count))
 
 
-def test_late_join_sees_everything_in_order(
-    ledger: Any, publish: Publish, watch: Watch, collect: Collect
-) -> None:
+def test_late_join_sees_everything_in_order(ledger: Any, publish: Publish, watch: Watch, collect: Collect) -> None:
     """A watcher that joins late gets all pages of history, then what happens live, equal to what was recorded."""
     ledger.extend(30)
     publisher = publish(page=7)
@@ -47,9 +45,7 @@ def test_after(ledger: Any, publish: Publish, watch: Watch, collect: Collect) ->
     assert collect(watch(publish().address, after=25), 5) == [26, 27, 28, 29, 30]
 
 
-def test_two_watchers_while_the_campaign_runs(
-    ledger: Any, publish: Publish, watch: Watch, collect: Collect
-) -> None:
+def test_two_watchers_while_the_campaign_runs(ledger: Any, publish: Publish, watch: Watch, collect: Collect) -> None:
     """Two watchers, one joining in the middle, both get every entry once."""
     publisher = publish()
     first = watch(publisher.address)
@@ -62,9 +58,7 @@ def test_two_watchers_while_the_campaign_runs(
     assert collect(second, 600) == _range(600)
 
 
-def test_lost_messages_are_filled_from_history(
-    ledger: Any, publish: Publish, watch: Watch, collect: Collect
-) -> None:
+def test_lost_messages_are_filled_from_history(ledger: Any, publish: Publish, watch: Watch, collect: Collect) -> None:
     """With room for next to no live message most are lost, and the watcher still gets each entry once, in order."""
     asked: list[int] = []
 

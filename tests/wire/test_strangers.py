@@ -100,9 +100,7 @@ _payloads = st.binary(max_size=60) | st.lists(
     st.none() | st.booleans() | st.integers(2, 2**63) | st.text(max_size=5) | st.lists(st.binary(max_size=9)),
     max_size=9,
 ).map(msgpack.packb)
-_frames = st.tuples(
-    st.sampled_from([b"entry ", b"beat ", b"bye ", b"entry 1 ", b"beat 9 ", b"bye 7 "]), _payloads
-)
+_frames = st.tuples(st.sampled_from([b"entry ", b"beat ", b"bye ", b"entry 1 ", b"beat 9 ", b"bye 7 "]), _payloads)
 
 
 def test_a_rogue_publisher_does_not_break_a_watcher(rogue: Rogue, watch: Watch) -> None:
@@ -148,9 +146,7 @@ def test_a_boast_does_not_make_a_watcher_spin(rogue: Rogue, watch: Watch) -> Non
     assert 1 <= asked <= 4
 
 
-def test_a_rogue_client_does_not_break_the_publisher(
-    ledger: Any, publish: Publish, watch: Watch, collect: Any
-) -> None:
+def test_a_rogue_client_does_not_break_the_publisher(ledger: Any, publish: Publish, watch: Watch, collect: Any) -> None:
     """Garbage requests, subscriptions and raw bytes leave the publisher serving those who speak properly."""
     ledger.extend(5)
     publisher = publish()

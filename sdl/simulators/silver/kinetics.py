@@ -142,9 +142,7 @@ def grow(mixture: Mixture) -> Particles:
 
     start = np.array([mixture.silver, mixture.reductant, 0.0, *(mixture.seeds * m for m in _SEED_MOMENTS)])
     end = np.array([mixture.seconds])
-    solution = solve_ivp(
-        change, (0.0, mixture.seconds), start, method="LSODA", t_eval=end, rtol=1e-4, atol=1e-9
-    )
+    solution = solve_ivp(change, (0.0, mixture.seconds), start, method="LSODA", t_eval=end, rtol=1e-4, atol=1e-9)
     if not solution.success:
         raise ArithmeticError(f"kinetics of {mixture}: {solution.message}")
     return _particles(mixture, np.maximum(solution.y[:, -1], 0.0))

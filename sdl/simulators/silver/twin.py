@@ -85,9 +85,7 @@ class SilverFlowTwin:
     wavelength: Array = np.arange(320.0, 801.0)
     """Of the detector's diodes, nm, shape (481,)."""
 
-    def __init__(
-        self, now: Callable[[], float], *, seed: int, options: SilverFlowOptions | None = None
-    ) -> None:
+    def __init__(self, now: Callable[[], float], *, seed: int, options: SilverFlowOptions | None = None) -> None:
         self.options = options or SilverFlowOptions()
         self.block = HeatedBlock(now, ambient=self.options.ambient)
         self.flows = FlowHistory(FEEDS)

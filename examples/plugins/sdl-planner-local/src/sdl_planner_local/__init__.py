@@ -54,9 +54,7 @@ class LocalPlanner:
             ValueError: an option is out of its range.
         """
         if start < 1 or not width > 0 or not 0 < shrink <= 1:
-            raise ValueError(
-                f"start {start} must be at least 1, width {width:g} above 0, shrink {shrink:g} in (0, 1]"
-            )
+            raise ValueError(f"start {start} must be at least 1, width {width:g} above 0, shrink {shrink:g} in (0, 1]")
         self.start = start
         self.width = width
         self.shrink = shrink
@@ -70,9 +68,7 @@ class LocalPlanner:
         rng = np.random.default_rng(seed)
         taken = {_key(trial.parameters) for trial in trials if trial.status is not TrialStatus.FAILED}
         centre, width, summary = self._aim(problem, trials)
-        reason = Reason(
-            summary=summary, details={"planner": "local", "version": self.version, "width": width}
-        )
+        reason = Reason(summary=summary, details={"planner": "local", "version": self.version, "width": width})
         proposals: list[Proposal] = []
         for point in _candidates(problem, centre, width, rng):
             if _key(point) not in taken:
@@ -104,9 +100,7 @@ def _key(point: Point) -> Key:
     return tuple(sorted(point.items()))
 
 
-def _candidates(
-    problem: Problem, centre: Point | None, width: float, rng: np.random.Generator
-) -> Iterator[Point]:
+def _candidates(problem: Problem, centre: Point | None, width: float, rng: np.random.Generator) -> Iterator[Point]:
     """Points worth proposing, the most wanted first."""
     if problem.pool is not None:
         yield from _rows(problem, _draw(problem, centre, width, rng), rng)
@@ -124,10 +118,7 @@ def _rows(problem: Problem, wanted: Point, rng: np.random.Generator) -> list[Poi
     rows = [problem.check(problem.pool.row(index)) for index in range(len(problem.pool))]
     ties = rng.random(len(rows))
     distances = [
-        sum(
-            _distance(parameter, row[parameter.name], wanted[parameter.name])
-            for parameter in problem.parameters
-        )
+        sum(_distance(parameter, row[parameter.name], wanted[parameter.name]) for parameter in problem.parameters)
         for row in rows
     ]
     return [rows[index] for index in sorted(range(len(rows)), key=lambda i: (distances[i], ties[i]))]
@@ -164,9 +155,7 @@ def _from_share(parameter: Parameter, share: float) -> Scalar:
     if isinstance(parameter, IntegerParameter):
         return round(parameter.low + share * (parameter.high - parameter.low))
     if parameter.log:
-        return parameter.check(
-            math.exp(math.log(parameter.low) + share * math.log(parameter.high / parameter.low))
-        )
+        return parameter.check(math.exp(math.log(parameter.low) + share * math.log(parameter.high / parameter.low)))
     return parameter.check(parameter.low + share * (parameter.high - parameter.low))
 
 
