@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from sdl.campaign.control import Control
     from sdl.campaign.coordinator import OnEvent
     from sdl.campaign.files import LoadedCampaign, load_campaign
+    from sdl.campaign.session import Feed
     from sdl.campaign.settings import parse_settings
 
-__all__ = ["Campaign", "Control", "LoadedCampaign", "OnEvent", "load_campaign", "parse_settings"]
+__all__ = ["Campaign", "Control", "Feed", "LoadedCampaign", "OnEvent", "load_campaign", "parse_settings"]
 
 _HOMES = {
     "Campaign": "campaign",
     "Control": "control",
+    "Feed": "session",
     "LoadedCampaign": "files",
     "OnEvent": "coordinator",
     "load_campaign": "files",

@@ -16,7 +16,7 @@ from sdl.campaign.control import Control
 from sdl.campaign.coordinator import OnEvent
 from sdl.campaign.files import LoadedCampaign, load_campaign
 from sdl.campaign.rules import ended
-from sdl.campaign.session import run_session
+from sdl.campaign.session import Feed, run_session
 from sdl.journal import Entry, Store
 from sdl.journal.state import CampaignState, TrialState, best_trial
 from sdl.lab.spec import OnInterrupt
@@ -81,6 +81,7 @@ class Campaign:
         on_event: OnEvent | None = None,
         control: Control | None = None,
         interrupted: OnInterrupt | None = None,
+        feed: Feed | None = None,
     ) -> Self:
         """Run until the campaign ends by its own rule, pauses, or aborts; returns itself.
 
@@ -92,6 +93,7 @@ class Campaign:
                 raises, the campaign pauses.
             control: to pause or abort from elsewhere.
             interrupted: what to do with interrupted steps whose procedure says `ask`.
+            feed: where the live feed is served; a free port on loopback by default.
 
         Raises:
             InputError: the campaign was only opened, not loaded; or its files do not fit the record.
@@ -109,7 +111,7 @@ class Campaign:
             if not self._has_ended(store):
                 loaded, listener = self._loaded, _guarded(on_event, control)
                 _in_thread(
-                    lambda: asyncio.run(run_session(loaded, store, self.id, control, listener, interrupted)),
+                    lambda: asyncio.run(run_session(loaded, store, self.id, control, listener, interrupted, feed)),
                     control,
                 )
         return self

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from platform import platform, python_version
 from socket import gethostname
@@ -22,9 +23,9 @@ from sdl.journal.state import CampaignState, fold
 from sdl.lab.opening import connect_lab
 from sdl.lab.spec import OnInterrupt
 from sdl.model import SdlError
-from sdl.wire import Publisher
+from sdl.wire import Publisher, ServerKeys
 
-__all__ = ["run_session", "software_versions"]
+__all__ = ["Feed", "run_session", "software_versions"]
 
 _PACKAGES = (
     "self-driving-lab",
@@ -47,6 +48,16 @@ def software_versions() -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True)
+class Feed:
+    """Where a campaign's entries are published live."""
+
+    address: str = "tcp://127.0.0.1:0"
+    """`tcp://HOST:PORT`; port 0 takes a free one. The history is served on the port after it."""
+    keys: ServerKeys | None = None
+    """CURVE keys; without them only this machine may connect."""
+
+
 async def run_session(
     loaded: LoadedCampaign,
     store: Store,
@@ -54,6 +65,7 @@ async def run_session(
     control: Control,
     on_event: OnEvent,
     answer: OnInterrupt | None = None,
+    feed: Feed | None = None,
 ) -> CampaignState:
     """Take a campaign up, run it until it ends, pauses or aborts, and let it go.
 
@@ -64,17 +76,25 @@ async def run_session(
         control: pause and abort requests.
         on_event: called after each entry but documents.
         answer: what to do with interrupted steps that say `ask`.
+        feed: where the live feed is served; a free port on loopback by default.
 
     Raises:
+        WireError: the feed's address is taken, malformed, or reachable from outside without keys.
         LeaseHeld: another process runs the campaign.
         InputError: the files differ from the campaign in a way that cannot be amended.
         JournalError: the record cannot be written; the stations are in their safe states.
     """
     with store.writer(campaign) as writer:
-        state = await _take_up(loaded, store, campaign, writer, on_event)
-        with contextlib.closing(Publisher(campaign, lambda after: store.entries(campaign, after=after))) as feed:
-            writer.subscribe(feed.publish)
-            writer.set_address(feed.address)
+        where = feed or Feed()
+        with Publisher(
+            campaign,
+            lambda after: store.entries(campaign, after=after),
+            address=where.address,
+            keys=where.keys,
+        ) as publisher:
+            writer.subscribe(publisher.publish)
+            writer.set_address(publisher.address)
+            state = await _take_up(loaded, store, campaign, writer, on_event)
             state = await _with_lab(loaded, store, writer, state, control, on_event, answer)
             closed = await writer.aappend(kinds.SESSION_CLOSED, {"lab_seconds": state.lab_seconds})
             state = fold(state, closed)

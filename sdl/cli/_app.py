@@ -70,16 +70,27 @@ def run(
     interrupted: Annotated[
         Interrupted | None, typer.Option(help="What to do with interrupted steps whose procedure says `ask`.")
     ] = None,
+    feed: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Serve the live feed at tcp://HOST:PORT; default: loopback.")
+    ] = "",
+    feed_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Secret key of the feed, for other machines; see `sdl keys`.")
+    ] = None,
+    feed_clients: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Public keys (*.key) that may follow; default: any.")
+    ] = None,
 ) -> int:
     """Run a campaign, or go on with it where it stopped.
 
     Ctrl-C once finishes the step and pauses; twice aborts to the safe state. Exit status: 0 the campaign ended by its
     own rule, 2 bad input, 3 paused, 4 aborted to the safe state.
     """
+    from sdl.cli._feed import feed_of
     from sdl.cli._run import run_command
 
     answer = interrupted.value if interrupted else None
-    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer)
+    served = feed_of(feed, feed_key, feed_clients)
+    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer, served)
 
 
 @app.command()
@@ -108,11 +119,27 @@ def watch(
     address: Annotated[str, typer.Option(help="Follow a live feed without its store.")] = "",
     json: Json = False,
     documents: Annotated[bool, typer.Option("--documents", help="With --json: Bluesky documents as well.")] = False,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your secret key, where the feed asks for it.")
+    ] = None,
+    server_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The feed's public key.")] = None,
 ) -> None:
     """Follow a campaign live from another terminal, from its first entry on."""
+    from sdl.cli._feed import client_keys
     from sdl.cli._watch import watch_command
 
-    watch_command(campaign, store, address, json, documents)
+    watch_command(campaign, store, address, json, documents, client_keys(key, server_key))
+
+
+@app.command()
+def keys(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose keys they are.")],
+    folder: Annotated[Path, typer.Option(help="Where to put them.")] = Path("keys"),
+) -> None:
+    """Make a pair of CURVE keys: NAME.key to give away, NAME.key_secret to keep."""
+    from sdl.cli._feed import keys_command
+
+    keys_command(name, folder)
 
 
 @app.command("list")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from sdl.campaign import Campaign, Control, OnEvent, parse_settings
+from sdl.campaign import Campaign, Control, Feed, OnEvent, parse_settings
 from sdl.cli._errors import ABORTED, ENDED, PAUSED
 from sdl.cli._format import console, print_json
 from sdl.cli._progress import Progress
@@ -31,6 +31,7 @@ def run_command(
     quiet: bool,
     json: bool,
     interrupted: str | None,
+    feed: Feed | None = None,
 ) -> int:
     """Run a campaign and return the exit status."""
     campaign = Campaign.from_yaml(path, store=store, settings=parse_settings(settings), seed=seed, trials=trials)
@@ -41,6 +42,7 @@ def run_command(
                 on_event=seen.around(on_event),
                 control=control,
                 interrupted=cast(OnInterrupt | None, interrupted),
+                feed=feed,
             )
     except JournalError as error:
         if not seen.any:  # nothing has begun: the store cannot be used, or another process has the campaign

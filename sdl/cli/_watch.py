@@ -11,15 +11,17 @@ from sdl.cli._run import event_json
 from sdl.journal import Entry, Store, kinds
 from sdl.journal.state import CampaignState, fold
 from sdl.model import InputError
-from sdl.wire import Watcher
+from sdl.wire import ClientKeys, Watcher, follow
 
 __all__ = ["watch_command"]
 
 
-def watch_command(name: str, path: Path, address: str, json: bool, documents: bool) -> None:
+def watch_command(
+    name: str, path: Path, address: str, json: bool, documents: bool, keys: ClientKeys | None = None
+) -> None:
     """Follow a campaign until it stops or Ctrl-C."""
     if address:
-        with Watcher(address) as watcher:
+        with Watcher(address, keys=keys) as watcher:
             _show(watcher, json, documents)
             _say_status(watcher.status, json)
         return
@@ -31,7 +33,7 @@ def watch_command(name: str, path: Path, address: str, json: bool, documents: bo
             if not json:
                 console().print("nobody is running this campaign at the moment; this is its journal", style="dim")
             return
-        with Watcher(lease.address, history=lambda after: store.entries(campaign, after=after)) as watcher:
+        with follow(lambda after: store.entries(campaign, after=after), lease.address, keys=keys) as watcher:
             _show(watcher, json, documents)
             _say_status(watcher.status, json)
 
@@ -60,4 +62,5 @@ def _show(entries: Iterable[Entry], json: bool, documents: bool) -> None:
 
 def _say_status(status: str, json: bool) -> None:
     if not json and status == "lost":
-        console().print("the process that ran the campaign has vanished; run it again to go on", style="bold red")
+        text = "the process that ran the campaign has vanished, or its feed asks for keys (--key, --server-key)"
+        console().print(text, style="bold red")

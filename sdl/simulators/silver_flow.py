@@ -25,8 +25,11 @@ __all__ = ["SilverFlowSimulation"]
 class _Pump(Record):
     role: Literal["silver", "reductant", "stabiliser", "seed"]
     """Which feed it pumps."""
-    address: int = Field(ge=0, le=99)
-    """On the chain that all pumps share."""
+    address: int = Field(default=0, ge=0, le=99)
+    """In the pump network."""
+    chain: str = ""
+    """Pumps that name the same chain share one server, as pumps daisy-chained to one serial port do. Without a name a
+    pump is a server of its own."""
 
 
 class _Heater(Record):
@@ -43,10 +46,10 @@ _ROLES = (*FEEDS, "heater", "spectrometer")
 
 
 class SilverFlowSimulation:
-    """Four pumps on one chain, a heater and a spectrometer; see `sdl.simulators.silver` for what they act on.
+    """Four pumps, a heater and a spectrometer; see `sdl.simulators.silver` for what they act on.
 
     Args:
-        instruments: device name → `{role, address}` for a pump, `{role: heater}`, `{role: spectrometer}`.
+        instruments: device name → `{role, address, chain}` for a pump, `{role: heater}`, `{role: spectrometer}`.
         seed: of noise and drift.
         speed: lab seconds a wall second.
         options: fields of `SilverFlowOptions`.
@@ -66,10 +69,10 @@ class SilverFlowSimulation:
         self._probes = {name: Probe(name, self._clock.now) for name in settings}
         pumps = {name: setting for name, setting in settings.items() if isinstance(setting, _Pump)}
         self._units = {name: pump.address for name, pump in pumps.items()}
-        chain = {pump.address: self._pump(name, pump.role) for name, pump in pumps.items()}
         self._servers: list[tuple[InstrumentServer, list[str]]] = []
-        if chain:
-            self._servers.append((Ne1000Server(chain), list(pumps)))
+        for names in _networks(pumps):
+            network = {pumps[name].address: self._pump(name, pumps[name].role) for name in names}
+            self._servers.append((Ne1000Server(network), names))
         for name, setting in settings.items():
             if isinstance(setting, _Heater):
                 server = HeaterServer(self._probes[name], self._clock, self.twin.block)
@@ -110,6 +113,14 @@ class SilverFlowSimulation:
         await self._control.stop()
 
 
+def _networks(pumps: Mapping[str, _Pump]) -> list[list[str]]:
+    """Names of the pumps behind each server."""
+    chains: dict[str, list[str]] = {}
+    for name, pump in pumps.items():
+        chains.setdefault(f"chain {pump.chain}" if pump.chain else f"pump {name}", []).append(name)
+    return list(chains.values())
+
+
 def _checked(
     instruments: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
 ) -> tuple[dict[str, _Pump | _Heater | _Spectrometer], SilverFlowOptions]:
@@ -141,8 +152,8 @@ def _clashes(settings: Mapping[str, _Pump | _Heater | _Spectrometer]) -> list[Fi
     seen: dict[str, str] = {}
     for name, setting in settings.items():
         claims = [f"role {setting.role}"]
-        if isinstance(setting, _Pump):
-            claims.append(f"address {setting.address}")
+        if isinstance(setting, _Pump) and setting.chain:
+            claims.append(f"address {setting.address} of chain {setting.chain}")
         for claim in claims:
             if claim in seen:
                 faults.append(FileFault(f"{claim} is taken by {seen[claim]}", path=f"instruments.{name}"))

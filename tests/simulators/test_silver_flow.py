@@ -113,8 +113,8 @@ def test_settings_are_checked_together() -> None:
             {
                 "a": {"role": "sliver", "address": 0},
                 "b": {"role": "seed", "address": 1, "colour": "red"},
-                "c": {"role": "silver", "address": 2},
-                "d": {"role": "reductant", "address": 2},
+                "c": {"role": "silver", "address": 2, "chain": "rack"},
+                "d": {"role": "reductant", "address": 2, "chain": "rack"},
             },
             seed=1,
             speed=1.0,
@@ -124,7 +124,7 @@ def test_settings_are_checked_together() -> None:
     found = {fault.path: fault.message for fault in caught.value.faults}
     assert "did you mean 'silver'" in found["instruments.a.role"]
     assert found["instruments.b.colour"] == "unknown key"
-    assert found["instruments.d"] == "address 2 is taken by c"
+    assert found["instruments.d"] == "address 2 of chain rack is taken by c"
     assert "did you mean 'reactor_volume'" in found["options.reactor_volum"]
     assert "options.tanks" in found
     assert len(found) == 5
@@ -136,3 +136,22 @@ async def test_stop_without_start_is_harmless() -> None:
     simulation = SilverFlowSimulation({"h": {"role": "heater"}}, seed=1, speed=10.0)
     await simulation.stop()
     assert simulation.control == ""
+
+
+async def test_pumps_share_a_server_only_on_one_chain() -> None:
+    """Each pump is a server of its own, but for those that name the same chain."""
+    pumps = {
+        "a": {"role": "silver", "address": 0, "chain": "rack"},
+        "b": {"role": "reductant", "address": 1, "chain": "rack"},
+        "c": {"role": "stabiliser", "address": 2},
+        "d": {"role": "seed", "address": 3},
+    }
+    simulation = SilverFlowSimulation(pumps, seed=1, speed=1.0)
+    try:
+        addresses = await simulation.start()
+    finally:
+        await simulation.stop()
+    ports = {name: address.rpartition("/")[0] for name, address in addresses.items()}
+    assert ports["a"] == ports["b"]
+    assert len(set(ports.values())) == 3
+    assert [address.rpartition("/")[2] for address in addresses.values()] == ["0", "1", "2", "3"]

@@ -287,5 +287,5 @@ def test_a_taken_port_is_named(publish: Publish) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "*", "192.0.2.1", "[::]", "some-host"])
 def test_an_open_door_needs_keys(host: str) -> None:
     """Binding beyond loopback without keys is refused, and the error says what to do."""
-    with pytest.raises(WireError, match=r"without CURVE keys.*generate_keys"):
+    with pytest.raises(WireError, match=r"without CURVE keys.*sdl keys"):
         Publisher("c", lambda after: [], address=f"tcp://{host}:0")

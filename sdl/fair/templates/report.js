@@ -34,6 +34,15 @@
   }, { rootMargin: "600px" });
   plots.forEach((plot) => seen.observe(plot));
 
+  // What was not scrolled to is drawn a little later, one at a time: a page may be saved, or shown nowhere at all.
+  function drawNext() {
+    const next = plots.find((plot) => plot.clientWidth && !drawn.has(plot));
+    if (next === undefined) return;
+    draw(next, scheme.matches);
+    setTimeout(drawNext, 50);
+  }
+  window.addEventListener("load", () => setTimeout(drawNext, 1000));
+
   scheme.addEventListener("change", () => drawn.forEach((plot) => draw(plot, scheme.matches)));
   window.addEventListener("beforeprint", () => plots.forEach((plot) => {
     if (plot.clientWidth) draw(plot, false);
