@@ -14,9 +14,12 @@ from rich.text import Text
 from sdl.cli._format import duration, number, outcome, parameters, plain
 from sdl.journal import Entry, kinds
 from sdl.journal.state import CampaignState, TrialState, best_trial
+from sdl.model import CategoricalParameter, Parameter
 
 __all__ = ["Progress"]
 
+_WIDEST = 24
+"""Characters of a level that are shown."""
 _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -119,14 +122,23 @@ def _columns(state: CampaignState) -> dict[str, int]:
     """Name of each objective and parameter → width of its column."""
     assert state.spec is not None
     objectives = {o.name: max(len(o.name), 19) for o in state.spec.problem.objectives}
-    return objectives | {name: max(len(name), 6) for name in state.spec.problem.parameter_names}
+    return objectives | {p.name: max(len(p.name), *map(len, _levels(p)), 6) for p in state.spec.problem.parameters}
+
+
+def _levels(parameter: Parameter) -> list[str]:
+    """The levels of a categorical parameter, cut to a width that leaves room for others."""
+    return [_cut(level) for level in parameter.levels] if isinstance(parameter, CategoricalParameter) else []
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
 def _cells(trial: TrialState, state: CampaignState) -> str:
     cells = []
     for name, width in _columns(state).items():
         if name in trial.parameters:
-            cells.append(f"{number(trial.parameters[name]):>{width}}")
+            cells.append(f"{_cut(number(trial.parameters[name])):>{width}}")
         elif name in trial.outcomes:
             cells.append(f"{outcome(trial.outcomes[name]):>{width}}")
         else:
@@ -199,7 +211,10 @@ def _finished(word: str, style: str) -> Callable[[Any, CampaignState], Text]:
 
 
 def _amended(body: Any, state: CampaignState) -> Text:
-    changes = ", ".join(f"{name}: {number(old)} → {number(new)}" for name, (old, new) in body["changes"].items())
+    changes = ", ".join(
+        "lab file changed" if name == "lab" else f"{name}: {number(old)} → {number(new)}"
+        for name, (old, new) in body["changes"].items()
+    )
     return Text(f"campaign {state.name} amended: {changes}", style="dim")
 
 
