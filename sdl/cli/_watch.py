@@ -15,6 +15,8 @@ from sdl.wire import ClientKeys, Watcher, follow
 
 __all__ = ["watch_command"]
 
+_KEYS = "it asks for keys (--key, --server-key)"
+
 
 def watch_command(
     name: str, path: Path, address: str, json: bool, documents: bool, keys: ClientKeys | None = None
@@ -23,7 +25,8 @@ def watch_command(
     if address:
         with Watcher(address, keys=keys) as watcher:
             _show(watcher, json, documents)
-            _say_status(watcher.status, json)
+            if watcher.status == "lost" and not json:
+                _say(f"nothing more comes from {address}: the campaign's process has vanished, or {_KEYS}")
         return
     with Store.open(path, create=False) as store:
         campaign = _campaign(store, name)
@@ -35,7 +38,11 @@ def watch_command(
             return
         with follow(lambda after: store.entries(campaign, after=after), lease.address, keys=keys) as watcher:
             _show(watcher, json, documents)
-            _say_status(watcher.status, json)
+            lease = store.lease(campaign)
+            if watcher.status == "lost" and not json:
+                alive = lease is not None and lease.alive
+                gone = "the process that ran the campaign has vanished; run it again to go on"
+                _say(f"the campaign runs, but its feed is silent: {_KEYS}" if alive else gone)
 
 
 def _campaign(store: Store, name: str) -> str:
@@ -60,7 +67,5 @@ def _show(entries: Iterable[Entry], json: bool, documents: bool) -> None:
             progress.on_event(entry, state)
 
 
-def _say_status(status: str, json: bool) -> None:
-    if not json and status == "lost":
-        text = "the process that ran the campaign has vanished, or its feed asks for keys (--key, --server-key)"
-        console().print(text, style="bold red")
+def _say(text: str) -> None:
+    console().print(text, style="bold red", markup=False)
