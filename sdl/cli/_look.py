@@ -147,7 +147,9 @@ def _trial_table(state: CampaignState) -> Table:
     best = best_trial(state)
     table = Table(box=None, pad_edge=False)
     for column in ("trial", "status", *objectives, *names):
-        table.add_column(column, justify="left" if column == "status" else "right")
+        left = column == "status"
+        # Where the terminal is narrow, names of parameters are broken, never a value and its standard error.
+        table.add_column(column, justify="left" if left else "right", overflow="fold", no_wrap=column in objectives)
     for trial in state.trials.values():
         star = "★ " if best is not None and trial.number == best.number else ""
         told = [outcome(trial.outcomes[o], unit=False) if o in trial.outcomes else "–" for o in objectives]
