@@ -45,7 +45,7 @@ def guarded(app: Callable[..., Any]) -> int:
         return BAD_INPUT
     except SdlError as error:
         _say(str(error))
-        return ABORTED if getattr(error, "lab_made_safe", False) else BAD_INPUT
+        return BAD_INPUT
     except BrokenPipeError:
         # Whoever read our output has gone (`sdl list | head`); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -106,10 +106,6 @@ class CampaignState:
     created_at: int = 0
     updated_at: int = 0
 
-    def known_trials(self) -> tuple[Trial, ...]:
-        """Every trial as planners see it, by number."""
-        return tuple(trial.as_trial() for trial in self.trials.values())
-
     def count(self, *status: TrialStatus) -> int:
         """How many trials have one of the statuses."""
         return sum(trial.status in status for trial in self.trials.values())
