@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sdl.model import Outcome, Problem, Proposal, Trial
 
 __all__ = [
+    "ActionRecord",
+    "Acts",
     "Analysis",
     "Clock",
+    "Effect",
     "HasSafeState",
     "Planner",
+    "Receipt",
+    "Receipts",
     "RunRecord",
     "Simulation",
     "SimulatorFactory",
+    "Verdict",
     "quick",
 ]
 
@@ -126,6 +133,82 @@ class HasSafeState(Protocol):
 
         Raises:
             UnsafeState: the instrument did not confirm.
+        """
+        ...
+
+
+class Effect(StrEnum):
+    """What repeating an action would do."""
+
+    READ = "read"
+    """Nothing: repeat freely."""
+    ABSOLUTE = "absolute"
+    """It leads to the same state again, as going to 80 degC does: check the interlocks and repeat."""
+    DEDUP = "dedup"
+    """The instrument remembers action ids and does each once: send the same id again."""
+    NON_REPEATABLE = "non_repeatable"
+    """It happens once more, as dispensing does: never repeat it unless it is known not to have happened."""
+
+
+@dataclass(frozen=True)
+class Acts:
+    """An effect, and what the driver does to make it traceable."""
+
+    effect: Effect
+    arms: bool = False
+    """The driver calls `current_action().arm(...)` right before the bytes that act, and not at all before."""
+    continues: bool = False
+    """Stopped part-way, it delivers what is left when called again with what was `carried` over."""
+
+
+class Verdict(StrEnum):
+    """What an instrument knows of an action."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    PARTIAL = "partial"
+    """Stopped part-way, and how far is known."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ActionRecord:
+    """An action as the journal has it, for whoever is asked what became of it."""
+
+    id: str
+    device: str
+    path: str
+    """Part of the device that was acted on; empty for the device itself."""
+    verb: str
+    arguments: Mapping[str, Any]
+    """`args` (list) and `kwargs` of the message."""
+    effect: Effect
+    armed: bool
+    """Whether the bytes that act may have left; always true for drivers that do not arm."""
+    evidence: Mapping[str, Any]
+    """What the driver noted when it armed and when the instrument took the command."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """An instrument's answer about an action."""
+
+    verdict: Verdict
+    text: str
+    """What it is based on, for people: readings with units."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """The readings; for PARTIAL what the driver needs to deliver the rest."""
+
+
+@runtime_checkable
+class Receipts(Protocol):
+    """A device that can find out what became of an action."""
+
+    async def receipt(self, action: ActionRecord) -> Receipt:
+        """Ask the instrument. Sends queries only, and says UNKNOWN rather than guess.
+
+        Raises:
+            Fault: the instrument does not answer.
         """
         ...
 

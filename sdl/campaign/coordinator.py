@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdl.campaign._recent import RecentEntries
 from sdl.campaign.control import Control
@@ -19,13 +19,17 @@ from sdl.campaign.files import LoadedCampaign
 from sdl.campaign.planning import PlannerFailure, PlannerHost
 from sdl.campaign.rules import Ending, ended
 from sdl.campaign.seeds import derive_seed
+from sdl.campaign.settling import JournalRecorder, Settling, advice_on
 from sdl.campaign.trial import Opened, PauseNeeded, TrialRunner, approval
 from sdl.journal import Entry, Store, Writer, kinds
 from sdl.journal.state import CampaignState, TrialState, fold
+from sdl.lab.host import StationHost
 from sdl.lab.spec import OnInterrupt
-from sdl.lab.station import Station
 from sdl.model import Exhausted, SdlError, Trial, TrialStatus
 from sdl.protocols import Clock
+
+if TYPE_CHECKING:
+    from sdl.campaign.safety import Safety
 
 __all__ = ["Coordinator", "OnEvent"]
 
@@ -33,6 +37,10 @@ OnEvent = Callable[[Entry, CampaignState], None]
 """Called after each entry that the coordinator writes, in the coordinator's thread."""
 
 
+_TELL = frozenset({kinds.ACTION_DOUBTFUL, kinds.ACTION_RESOLVED})
+"""Entries of stations that people are told of at once."""
+_POLL = 0.5
+"""Wall seconds between two looks for what people ask for through the store."""
 _AFTER_ABORT = 1.0
 """Wall seconds in which trials may record how they ended, once their plans are stopped."""
 
@@ -46,12 +54,13 @@ class Coordinator:
         store: Store,
         writer: Writer,
         state: CampaignState,
-        stations: Mapping[str, Station],
+        stations: Mapping[str, StationHost],
         planner: PlannerHost,
         clock: Clock,
         control: Control,
         on_event: OnEvent,
         answer: OnInterrupt | None = None,
+        safety: Safety | None = None,
     ) -> None:
         self.spec = loaded.spec
         self.procedure = loaded.procedure
@@ -73,12 +82,34 @@ class Coordinator:
         self._opening = False
         """A proposal is being recorded: from here on its trial has to be taken up, whatever is asked meanwhile."""
         self._told: dict[int, tuple[TrialState, Trial]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._wake: asyncio.Event | None = None
+        self.recorder = JournalRecorder(writer, self.note)
+        """What stations of this process record goes through it."""
+        self.settling = Settling(self)
+        self.tripped: dict[str, str] = {}
+        """Station → interlock that stopped it."""
+        self._safety = safety
         self._trials = TrialRunner(self, answer)
 
     @property
     def lab_seconds(self) -> float:
         """Lab time that the campaign has used up, all sessions together."""
         return self._lab_seconds_before + self._clock.now() - self._opened_at
+
+    def note(self, entry: Entry) -> None:
+        """Fold an entry that a station recorded. Safe to call from any thread."""
+        self._loop.call_soon_threadsafe(self._take_note, entry)
+
+    def _take_note(self, entry: Entry) -> None:
+        self.state = fold(self.state, entry)
+        if entry.kind in _TELL:
+            self._on_event(entry, self.state)
+
+    def look(self) -> None:
+        """Let the loop look at what its trials wait for."""
+        if self._wake is not None:
+            self._wake.set()
 
     def final_state(self) -> CampaignState:
         """The state with the lab time of this session added up."""
@@ -110,8 +141,10 @@ class Coordinator:
 
     async def run(self) -> None:
         """Go round the loop until the campaign ends by its own rule, pauses, or aborts; the last entry says which."""
-        wake = self.control.attach()
+        wake = self._wake = self.control.attach()
+        self.settling.block()
         waiting = asyncio.ensure_future(wake.wait())
+        polling = asyncio.ensure_future(self._poll())
         asking: asyncio.Task[Opened | None] | None = None
         running = {asyncio.ensure_future(self._trials.run(number)) for number in self._pending()}
         try:
@@ -136,11 +169,22 @@ class Coordinator:
                     await self._abort_stations(running)
                     break
                 running = self._settle(running)
+                if self.stopping:
+                    self.settling.pulse()
+                elif running and asking is None and self.settling.waiting == len(running):
+                    self.need_pause(*advice_on(self.state.doubts()))
+                    self.settling.pulse()
         finally:
-            for task in (waiting, asking, *running):
+            for task in (waiting, polling, asking, *running):
                 if task is not None:
                     await _cancelled(task)
         await self._conclude()
+
+    async def _poll(self) -> None:
+        """Look now and then for decisions of people and for the mark of `sdl stop`."""
+        while True:
+            await asyncio.sleep(_POLL)
+            await self.settling.answer_requests()
 
     def _pending(self) -> list[int]:
         return [t.number for t in self.state.trials.values() if t.status.pending]
@@ -149,6 +193,29 @@ class Coordinator:
     def stopping(self) -> bool:
         """Whether no further step should begin."""
         return bool(self.control.pausing or self.control.aborting or self._pause_reason)
+
+    @property
+    def interlocked(self) -> bool:
+        """Whether interlocks have to be checked before a step."""
+        return self._safety is not None and self._safety.interlocked
+
+    async def check_interlocks(self, station: str) -> None:
+        """Read what the interlocks of a station look at, before a step begins there.
+
+        Raises:
+            PauseNeeded: one of them is violated.
+        """
+        if self._safety is not None:
+            await self._safety.check(station)
+
+    async def pause_for(self, seconds: float) -> None:
+        """Wait for a span of lab time, or until the campaign stops."""
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            timer.add_done_callback(lambda _: self.settling.pulse())
+            await self.settling.until(timer.done)
+        finally:
+            await _cancelled(timer)
 
     def _ending(self) -> Ending | None:
         if self._exhausted:
@@ -242,7 +309,7 @@ class Coordinator:
         await asyncio.gather(*running, return_exceptions=True)
         running.clear()
 
-    async def make_safe(self, cause: str, stations: list[Station] | None = None) -> list[str]:
+    async def make_safe(self, cause: str, stations: list[StationHost] | None = None) -> list[str]:
         """Drive stations to their safe states and record it; returns complaints of devices that did not confirm."""
         complaints = []
         for station in stations if stations is not None else list(self.stations.values()):
@@ -257,6 +324,7 @@ class Coordinator:
 
     async def _conclude(self) -> None:
         """Write how it stopped. Whatever the way, the stations are left safe."""
+        await self.settling.answer_requests()
         ending = None if self.control.aborting or self._pending() else self._ending()
         cause = "aborted" if self.control.aborting else "ended" if ending else "paused"
         complaints = await self.make_safe(cause)

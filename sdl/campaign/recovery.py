@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sdl.journal import kinds
+from sdl.journal.actions import ActionStatus
 from sdl.journal.state import CampaignState, StepState, TrialState
 from sdl.lab.procedure import Procedure
 from sdl.lab.spec import OnInterrupt
 
-__all__ = ["NextMove", "interrupted_entries", "next_move"]
+__all__ = ["NextMove", "interrupted_entries", "next_move", "stop_document"]
 
 _REASON = "the process ended during this run"
 
@@ -21,26 +22,56 @@ _REASON = "the process ended during this run"
 class NextMove:
     """How a trial goes on."""
 
-    what: Literal["step", "analyse", "fail", "infeasible", "ask"]
+    what: Literal["step", "join", "analyse", "fail", "infeasible", "ask", "pause"]
+    """`join`: a worker has the step, and may be at it still."""
     index: int = 0
     """Index of the step to begin with."""
     message: str = ""
+    device: str = ""
+    """Device that failed."""
+    station: str | None = None
+    """Where to do the step; None for its first station."""
+    wait: float = 0.0
+    """Lab seconds to wait before."""
 
 
-def interrupted_entries(state: CampaignState) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Entries that close what a dead process left open: first its runs, then its steps."""
+def interrupted_entries(state: CampaignState, remote: Collection[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Entries that close what a dead process left open: its runs, its actions, its steps.
+
+    Args:
+        state: of the campaign.
+        remote: stations in workers, which go on by themselves and say later what became of their steps.
+    """
+    theirs = {
+        (trial.number, step.name, step.attempt)
+        for trial in state.trials.values()
+        for step in trial.steps
+        if step.status == "started" and step.station in remote
+    }
     for run in state.open_runs.values():
-        where = {"trial": run.trial, "step": run.step, "attempt": run.attempt}
-        yield kinds.RUN_INTERRUPTED, {**where, "doc": _stop_document(run.uid)}
+        if (run.trial, run.step, run.attempt) not in theirs:
+            where = {"trial": run.trial, "step": run.step, "attempt": run.attempt}
+            yield kinds.RUN_INTERRUPTED, {**where, "doc": stop_document(run.uid)}
     for trial in state.trials.values():
+        for action in trial.actions.values():
+            if action.guarded and action.status.under_way and action.station not in remote:
+                yield (
+                    kinds.ACTION_DOUBTFUL,
+                    {
+                        "trial": trial.number,
+                        "action": action.id,
+                        "cause": "interrupted",
+                        "message": "the process ended during this action",
+                    },
+                )
         for step in trial.steps:
-            if step.status == "started":
+            if step.status == "started" and step.station not in remote:
                 where = {"trial": trial.number, "step": step.name, "attempt": step.attempt}
                 message = "the process ended during this step"
                 yield kinds.STEP_FAILED, {**where, "cause": "interrupted", "message": message, "device": ""}
 
 
-def _stop_document(run: str) -> dict[str, Any]:
+def stop_document(run: str) -> dict[str, Any]:
     """An event-model stop document in place of the one that the RunEngine could not write."""
     return {
         "uid": f"interrupted-{run}",
@@ -51,14 +82,19 @@ def _stop_document(run: str) -> dict[str, Any]:
     }
 
 
-def next_move(trial: TrialState, procedure: Procedure, answer: OnInterrupt | None) -> NextMove:
-    """Where to take up a pending trial.
+def next_move(trial: TrialState, procedure: Procedure, answer: OnInterrupt | None, since: int = 0) -> NextMove:
+    """Where to take up a pending trial, its doubts being settled.
 
     Args:
         trial: a trial that has not ended.
         procedure: its recipe.
         answer: what a person decided for interrupted steps that say `ask`.
+        since: when the session was opened, UTC, ns; faults before it do not count for a step that pauses on faults.
     """
+    quarantined = next((a for a in trial.actions.values() if a.status is ActionStatus.QUARANTINED), None)
+    if quarantined is not None:
+        message = f"in quarantine: {quarantined.in_words()}; {quarantined.note or 'nobody can say whether it happened'}"
+        return NextMove("fail", message=message, device=quarantined.device)
     if not trial.steps:
         return NextMove("step", 0)
     last = trial.steps[-1]
@@ -68,10 +104,15 @@ def next_move(trial: TrialState, procedure: Procedure, answer: OnInterrupt | Non
     index = procedure.index(last.name)
     if last.status == "done":
         return _after(index, procedure)
+    if last.status == "started":
+        return NextMove("join", index, station=last.station)
     if last.cause == "infeasible":
         return NextMove("infeasible", message=last.message)
     if last.status == "failed":
-        return _after_fault(trial, last, index, procedure)
+        return _after_fault(trial, last, index, procedure, since)
+    if last.cause == "doubt":  # settled by now: what happened is not repeated, the rest is done
+        again = procedure.begin_from(index)
+        return NextMove("step", again, station=last.station if again == index else None)
     policy = procedure.steps[index].spec.on_interrupt
     if policy == "ask":
         policy = answer or "ask"
@@ -92,8 +133,20 @@ def _after(index: int, procedure: Procedure) -> NextMove:
     return NextMove("step", procedure.begin_from(index + 1))
 
 
-def _after_fault(trial: TrialState, last: StepState, index: int, procedure: Procedure) -> NextMove:
-    faults = sum(step.name == last.name and step.status == "failed" for step in trial.steps)
-    if faults <= procedure.steps[index].spec.retries:
-        return NextMove("step", procedure.begin_from(index))
-    return NextMove("fail", message=last.message)
+def _after_fault(trial: TrialState, last: StepState, index: int, procedure: Procedure, since: int) -> NextMove:
+    """Try again after a wait; then on another station; then fail the trial, or pause."""
+    step = procedure.steps[index]
+    pauses = step.spec.on_fault == "pause"
+    faults = sum(
+        old.name == last.name and old.status == "failed" and (not pauses or old.started_at >= since)
+        for old in trial.steps
+    )
+    turn, tried = divmod(faults, 1 + step.spec.retries)
+    places = [step.spec.station, *step.spec.other_stations]
+    if turn < len(places):
+        again = procedure.begin_from(index) if turn == 0 else index
+        wait = step.backoff * 2 ** (tried - 1) if tried else 0.0
+        return NextMove("step", again, station=places[turn] if again == index else None, wait=wait)
+    if pauses:
+        return NextMove("pause", message=f"trial {trial.number}, step {last.name!r}: {last.message}")
+    return NextMove("fail", message=last.message, device=last.device)

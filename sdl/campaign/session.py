@@ -18,10 +18,12 @@ from sdl.campaign.coordinator import Coordinator, OnEvent
 from sdl.campaign.files import LoadedCampaign
 from sdl.campaign.planning import PlannerHost
 from sdl.campaign.recovery import interrupted_entries
+from sdl.campaign.safety import Safety
 from sdl.journal import Store, Writer, kinds
 from sdl.journal.state import CampaignState, fold
-from sdl.lab.opening import connect_lab
+from sdl.lab.opening import connect_lab, stopped_by
 from sdl.lab.spec import OnInterrupt
+from sdl.lab.stopcards import lab_key, refuse_if_stopped
 from sdl.model import SdlError
 from sdl.wire import Publisher, ServerKeys
 
@@ -121,7 +123,8 @@ async def _take_up(
         "lab_speed": simulation.speed if simulation else 1.0,
         "lab_sha256": loaded.lab.as_json()["sha256"],
     }
-    entries += [*interrupted_entries(state), (kinds.SESSION_OPENED, opened)]
+    remote = [name for name, station in loaded.lab.spec.stations.items() if station.worker is not None]
+    entries += [*interrupted_entries(state, remote), (kinds.SESSION_OPENED, opened)]
     for kind, body in entries:
         entry = await writer.aappend(kind, body)
         state = fold(state, entry)
@@ -142,7 +145,10 @@ async def _with_lab(
     try:
         async with contextlib.AsyncExitStack() as stack:
             try:
+                refuse_if_stopped(lab_key(loaded.lab.file.path))
                 lab = await stack.enter_async_context(connect_lab(loaded.lab, _stations(loaded)))
+                safety = Safety(loaded.lab, lab, lambda: stopped_by(lab.key))
+                await safety.bind()
             except SdlError as error:
                 return await _cannot_open(error, writer, state, on_event)
             opened = await writer.aappend(kinds.LAB_OPENED, lab.as_json())
@@ -150,10 +156,11 @@ async def _with_lab(
             on_event(opened, state)
             stations = lab.stations
             coordinator = Coordinator(
-                loaded, store, writer, state, stations, planner, lab.clock, control, on_event, answer
+                loaded, store, writer, state, stations, planner, lab.clock, control, on_event, answer, safety
             )
             try:
-                await coordinator.run()
+                with safety.watch(coordinator):
+                    await coordinator.run()
             except BaseException:
                 # Most likely nothing can be recorded any more: what is left to do is to leave the lab safe.
                 await asyncio.gather(*(station.abort("the campaign cannot go on") for station in stations.values()))
@@ -166,7 +173,8 @@ async def _with_lab(
 
 def _stations(loaded: LoadedCampaign) -> list[str]:
     """Stations that the procedure uses."""
-    return list(dict.fromkeys(step.spec.station for step in loaded.procedure.steps))
+    steps = loaded.procedure.steps
+    return list(dict.fromkeys(name for step in steps for name in (step.spec.station, *step.spec.other_stations)))
 
 
 async def _cannot_open(error: SdlError, writer: Writer, state: CampaignState, on_event: OnEvent) -> CampaignState:

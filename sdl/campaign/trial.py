@@ -1,31 +1,26 @@
-"""Run one trial: its steps on their stations, then the analysis."""
+"""Run one trial: its steps on their stations, one after another, whatever happens to them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sdl.campaign.recovery import next_move
+from sdl.campaign.analysing import Analyst, Entries
+from sdl.campaign.recovery import NextMove, next_move
 from sdl.journal import kinds
-from sdl.journal.runs import runs_of
+from sdl.lab.effects import InDoubt
+from sdl.lab.guard import StepOrder
+from sdl.lab.host import PlanRefused, StationHost
 from sdl.lab.procedure import BoundStep
 from sdl.lab.spec import OnInterrupt
-from sdl.lab.station import Aborted, Station
-from sdl.model import Fault, Infeasible, Outcome, SdlError, TrialStatus
-from sdl.model.units import convert
+from sdl.lab.station import Aborted
+from sdl.model import Fault, Infeasible, SdlError, TrialStatus
 
 if TYPE_CHECKING:
     from sdl.campaign.coordinator import Coordinator
 
 __all__ = ["Opened", "PauseNeeded", "TrialRunner", "approval"]
-
-
-_Entries = Sequence[tuple[str, Mapping[str, Any]]]
-
-_QUICK = 0.05
-"""Wall seconds within which an analysis counts as quick."""
 
 
 class PauseNeeded(SdlError):
@@ -49,7 +44,7 @@ class Opened:
     number: int
     entries: tuple[tuple[str, dict[str, Any]], ...] = ()
     """The start of its first step, when that begins at once."""
-    station: Station | None = None
+    station: StationHost | None = None
     """The station that is held for it then."""
 
 
@@ -60,12 +55,14 @@ class TrialRunner:
         self._campaign = campaign
         self._answer = answer
         self._procedure = campaign.procedure
+        self._analyst = Analyst(campaign)
 
     def open(self, number: int, parameters: Mapping[str, Any]) -> Opened:
         """Prepare the first step of a proposed trial, if its station is free: one wait for the disk serves both."""
         step = self._procedure.steps[0]
         station = self._campaign.stations[step.spec.station]
-        if self._campaign.stopping or not station.busy.try_acquire():
+        busy = self._campaign.stopping or self._campaign.interlocked or station.blocked(step.held) is not None
+        if busy or not station.busy.try_acquire():
             return Opened(number)
         return Opened(number, ((kinds.STEP_STARTED, _start(number, step, 1, parameters)),), station)
 
@@ -74,9 +71,7 @@ class TrialRunner:
         if opened.station is None:
             await self.run(opened.number)
         else:
-            done = await self._steps(opened.number, 0, opened.station)
-            if done is not None:
-                await self._analyse(opened.number, done)
+            await self._steps(opened.number, NextMove("step", 0), opened.station)
 
     async def run(self, number: int) -> None:
         """Take up a trial where the journal says it stands, and bring it to its end.
@@ -89,93 +84,149 @@ class TrialRunner:
         campaign = self._campaign
         if campaign.state.trials[number].status is TrialStatus.PROPOSED:
             await campaign.record(kinds.TRIAL_APPROVED, approval(number))
-        move = next_move(campaign.state.trials[number], self._procedure, self._answer)
-        if move.what == "ask":
-            raise PauseNeeded(
-                move.message,
-                "look at the sample, then run again with --interrupted redo (do the step again), "
-                "--interrupted discard (give the trial up) or --interrupted resume (the step was done)",
-            )
-        if move.what == "fail":
-            await self._fail(number, move.message, "")
-        elif move.what == "infeasible":
-            await self._end(number, TrialStatus.INFEASIBLE, {"message": move.message})
-        elif move.what == "analyse":
-            await self._analyse(number, ())
+        if not await campaign.settling.settle(number):
+            return
+        move = self._next_move(number)
+        if move.what == "join":
+            await self._steps(number, move, None)
+        elif await self._ended(number, move):
+            return
         else:
-            done = await self._steps(number, move.index)
-            if done is not None:
-                await self._analyse(number, done)
+            await self._steps(number, move, None)
 
-    async def _steps(self, number: int, index: int, opened: Station | None = None) -> _Entries | None:
-        """Execute steps from an index on.
+    def _next_move(self, number: int) -> NextMove:
+        state = self._campaign.state
+        return next_move(state.trials[number], self._procedure, self._answer, since=state.opened_at)
+
+    async def _ended(self, number: int, move: NextMove) -> bool:
+        """Carry out a move that is no step; whether it was one.
+
+        Raises:
+            PauseNeeded: only a person can decide how the trial goes on.
+        """
+        match move.what:
+            case "ask":
+                raise PauseNeeded(
+                    move.message,
+                    "look at the sample, then run again with --interrupted redo (do the step again), "
+                    "--interrupted discard (give the trial up) or --interrupted resume (the step was done)",
+                )
+            case "pause":
+                raise PauseNeeded(move.message, "look at the equipment, then run the campaign again")
+            case "fail":
+                await self._analyst.fail(number, move.message, move.device)
+            case "infeasible":
+                await self._analyst.end(number, TrialStatus.INFEASIBLE, {"message": move.message})
+            case "analyse":
+                await self._analyst.analyse(number, ())
+            case _:
+                return False
+        return True
+
+    async def _steps(self, number: int, move: NextMove, opened: StationHost | None) -> None:
+        """Execute steps, from a move on, until the trial has ended or waits.
 
         Args:
             number: the trial.
-            index: of the first step.
+            move: which step is first.
             opened: the station of the first step, when that has been recorded as started.
-
-        Returns:
-            What is still to be recorded of the last step; None when the trial ended before it, or waits.
         """
         held = opened
+        unrecorded: Entries = ()
         try:
             while True:
-                step = self._procedure.steps[index]
+                step = self._procedure.steps[move.index].on(move.station)
                 if opened is None:
-                    station = self._campaign.stations[step.spec.station]
-                    if held is not station:  # a trial keeps its station while its steps stay there
-                        if held is not None:
-                            held.busy.release()
-                        held = None
-                        await station.busy.acquire()
-                        held = station
-                    if self._campaign.stopping:
-                        return None
-                    attempt = 1 + sum(s.name == step.name for s in self._campaign.state.trials[number].steps)
-                    parameters = self._campaign.state.trials[number].parameters
-                    await self._campaign.record(kinds.STEP_STARTED, _start(number, step, attempt, parameters))
+                    held = await self._take(step, held)
+                    if not await self._ready(step, move):
+                        return
+                    if move.what != "join":
+                        await self._record_start(number, step)
                 assert held is not None
                 opened = None
-                following, unrecorded = await self._step(number, index, held)
-                if following is None:
-                    return None
-                if following == len(self._procedure.steps):
-                    return unrecorded
-                index = following
+                following, unrecorded = await self._step(number, move.index, step, held)
+                if following is None or await self._ended(number, following):
+                    return
+                if following.index == len(self._procedure.steps):
+                    break
+                move = following
         finally:
             if held is not None:
                 held.busy.release()
+        await self._analyst.analyse(number, unrecorded)
 
-    async def _step(self, number: int, index: int, station: Station) -> tuple[int | None, _Entries]:
+    async def _take(self, step: BoundStep, held: StationHost | None) -> StationHost:
+        """The step's station; a trial keeps it while its steps stay there."""
+        station = self._campaign.stations[step.spec.station]
+        if held is not station:
+            if held is not None:
+                held.busy.release()
+            await station.busy.acquire()
+        return station
+
+    async def _ready(self, step: BoundStep, move: NextMove) -> bool:
+        """Wait out a back-off and doubts about the step's devices; False when the campaign stops first.
+
+        Raises:
+            PauseNeeded: an interlock is violated.
+        """
+        campaign = self._campaign
+        if move.wait and not campaign.stopping:
+            await campaign.pause_for(move.wait)
+        if campaign.stopping or not await campaign.settling.clear(step.spec.station, step.held):
+            return False
+        await campaign.check_interlocks(step.spec.station)
+        return not campaign.stopping
+
+    async def _record_start(self, number: int, step: BoundStep) -> None:
+        trial = self._campaign.state.trials[number]
+        attempt = 1 + sum(s.name == step.name for s in trial.steps)
+        await self._campaign.record(kinds.STEP_STARTED, _start(number, step, attempt, trial.parameters))
+
+    async def _step(
+        self, number: int, index: int, step: BoundStep, station: StationHost
+    ) -> tuple[NextMove | None, Entries]:
         """Execute the attempt of a step that was recorded as started.
 
         Returns:
-            The index to go on with, None when the trial ends or waits; and what is still to be recorded.
+            How the trial goes on, None when it waits; and what is still to be recorded.
         """
-        campaign, step = self._campaign, self._procedure.steps[index]
+        campaign = self._campaign
         trial = campaign.state.trials[number]
-        attempt = trial.steps[-1].attempt
-        where = {"trial": number, "step": step.name, "attempt": attempt}
+        where = {"trial": number, "step": step.name, "attempt": trial.steps[-1].attempt}
         try:
             runs = await self._execute(step, station, trial.parameters, where)
         except Aborted as error:
-            await self._failed(where, "aborted", str(error))
+            tripped = campaign.tripped.get(station.name, "")
+            await self._failed(where, "interlock" if tripped else "aborted", tripped or str(error))
             return None, ()
+        except InDoubt as error:
+            await self._failed(where, "doubt", str(error))
+            await self._make_safe(station, error)
+            settled = await campaign.settling.settle(number)
+            return (self._next_move(number) if settled else None), ()
         except Infeasible as error:
             await self._failed(where, "infeasible", str(error))
-            await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)})
-            return None, ()
+            return NextMove("infeasible", message=str(error)), ()
+        except PlanRefused as error:
+            await self._failed(where, "fault", str(error))
+            campaign.need_pause(
+                f"the plan of step {step.name!r} was refused: {error}",
+                "mend the plan, the device's limits or the campaign's parameters, then run the campaign again",
+            )
+            return NextMove("fail", message=str(error)), ()
         except Fault as error:
-            return await self._after_fault(number, station, where, error), ()
+            await self._failed(where, "fault", str(error), error.device)
+            await self._make_safe(station, error)
+            return self._next_move(number), ()
         done = (kinds.STEP_DONE, {**where, "runs": runs})
         if index + 1 == len(self._procedure.steps):
-            return index + 1, (done,)
+            return NextMove("step", index + 1), (done,)
         await campaign.record(*done)
-        return index + 1, ()
+        return NextMove("step", index + 1), ()
 
     async def _execute(
-        self, step: BoundStep, station: Station, parameters: Mapping[str, Any], where: Mapping[str, Any]
+        self, step: BoundStep, station: StationHost, parameters: Mapping[str, Any], where: Mapping[str, Any]
     ) -> tuple[str, ...]:
         campaign = self._campaign
         if campaign.control.aborting:
@@ -187,111 +238,33 @@ class TrialRunner:
             "parameters": dict(parameters),
             "scan_id": where["trial"],
         }
+        order = StepOrder(
+            campaign.state.id, where["trial"], step.name, where["attempt"], station.name, campaign.writer.epoch,
+            campaign.recorder, campaign.state.trials[where["trial"]].actions,
+        )  # fmt: skip
 
         def on_document(name: str, doc: dict[str, Any]) -> None:
             text = campaign.writer.post(kinds.DOCUMENT, {**where, "name": name, "doc": doc})
             campaign.recent.add_document(where["trial"], text)
 
-        return await station.run(_lazily(step, station, parameters), on_document, metadata, step.time_limit)
+        return await station.run_step(step, parameters, order, on_document, metadata)
 
     async def _failed(self, where: Mapping[str, Any], cause: str, message: str, device: str = "") -> None:
         body = {**where, "cause": cause, "message": message, "device": device}
         await self._campaign.record(kinds.STEP_FAILED, body)
 
-    async def _after_fault(self, number: int, station: Station, where: Mapping[str, Any], fault: Fault) -> int | None:
-        """Make the station safe; then try again, or give the trial up."""
-        campaign = self._campaign
-        await self._failed(where, "fault", str(fault), fault.device)
-        complaints = await campaign.make_safe("fault", [station])
-        if complaints:
-            raise PauseNeeded(
-                f"{fault}; and not in a safe state: {'; '.join(complaints)}",
-                "go to the instrument and make it safe by hand, then run the campaign again",
-            )
-        move = next_move(campaign.state.trials[number], self._procedure, self._answer)
-        if move.what == "step":
-            return move.index
-        await self._fail(number, str(fault), fault.device)
-        return None
-
-    async def _analyse(self, number: int, unrecorded: _Entries) -> None:
-        """Turn the trial's runs into outcomes and record how it ended.
-
-        Args:
-            number: the trial.
-            unrecorded: the end of its last step. A quick analysis shares its wait for the disk; a slow one does not
-                leave it off the record.
-        """
-        campaign = self._campaign
-        entries = campaign.recent.take(number)
-        if entries is None:  # it began in another session
-            unrecorded = await self._settled(unrecorded)
-            first = campaign.state.trials[number].first_seq
-            entries = list(campaign.store.entries(campaign.state.id, after=first))
-        runs = runs_of(entries, number)
-        try:
-            if getattr(self._procedure.analyse_with, "quick", False):
-                outcomes = self._procedure.analyse(runs)
-            else:
-                analysing = asyncio.get_running_loop().run_in_executor(None, self._procedure.analyse, runs)
-                if not (await asyncio.wait({analysing}, timeout=_QUICK))[0]:
-                    unrecorded = await self._settled(unrecorded)
-                outcomes = await analysing
-            told = self._in_units(outcomes)
-        except asyncio.CancelledError:
-            await self._settled(unrecorded)
-            raise
-        except Infeasible as error:
-            await self._end(number, TrialStatus.INFEASIBLE, {"message": str(error)}, unrecorded)
-        except Exception as error:  # an analysis is anybody's code; its trial fails and says what it raised
-            text = str(error) if isinstance(error, SdlError) else f"{type(error).__name__}: {error}"
-            await self._fail(number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "", unrecorded)
-        else:
-            await self._end(
-                number,
-                TrialStatus.OBSERVED,
-                {
-                    "outcomes": {name: outcome.model_dump(mode="json") for name, outcome in told.items()},
-                    "analysis": self._procedure.analysis.model_dump(mode="json"),
-                    "runs": [run.start["uid"] for run in runs],
-                },
-                unrecorded,
-            )
-
-    async def _settled(self, unrecorded: _Entries) -> _Entries:
-        if unrecorded:
-            await self._campaign.record_all(unrecorded)
-        return ()
-
-    def _in_units(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-        """Outcomes of objectives in the units of the problem.
+    async def _make_safe(self, station: StationHost, error: SdlError) -> None:
+        """Make the station safe after something went wrong.
 
         Raises:
-            SdlError: an objective has no outcome, or its unit measures something else.
+            PauseNeeded: a device did not confirm.
         """
-        told = dict(outcomes)
-        for objective in self._campaign.spec.problem.objectives:
-            if objective.name not in told:
-                given = ", ".join(sorted(told)) or "none"
-                raise SdlError(f"it gives no outcome {objective.name!r}; it gives: {given}")
-            outcome = told[objective.name]
-            if outcome.unit != objective.unit:
-                told[objective.name] = _converted(outcome, objective.unit)
-        return told
-
-    async def _fail(self, number: int, message: str, device: str, unrecorded: _Entries = ()) -> None:
-        await self._end(number, TrialStatus.FAILED, {"message": message, "device": device}, unrecorded)
-
-    async def _end(self, number: int, status: TrialStatus, body: Mapping[str, Any], unrecorded: _Entries = ()) -> None:
-        kind = {
-            TrialStatus.OBSERVED: kinds.TRIAL_OBSERVED,
-            TrialStatus.INFEASIBLE: kinds.TRIAL_INFEASIBLE,
-            TrialStatus.FAILED: kinds.TRIAL_FAILED,
-        }[status]
-        campaign = self._campaign
-        ending = (kind, {"trial": number, **body, "lab_seconds": campaign.lab_seconds})
-        await campaign.record_all([*unrecorded, ending])
-        campaign.trial_ended(status)
+        complaints = await self._campaign.make_safe("fault", [station])
+        if complaints:
+            raise PauseNeeded(
+                f"{error}; and not in a safe state: {'; '.join(complaints)}",
+                "go to the instrument and make it safe by hand, then run the campaign again",
+            )
 
 
 def _start(number: int, step: BoundStep, attempt: int, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,17 +277,3 @@ def _start(number: int, step: BoundStep, attempt: int, parameters: Mapping[str, 
         "plan": step.spec.plan,
         "arguments": step.arguments(parameters),
     }
-
-
-def _lazily(step: BoundStep, station: Station, parameters: Mapping[str, Any]) -> Iterator[Any]:
-    """The step's messages; the plan is called in the RunEngine's thread, so what it raises is the step's fault."""
-    yield from step.start(station.devices, parameters)
-
-
-def _converted(outcome: Outcome, unit: str) -> Outcome:
-    try:
-        zero = convert(0.0, outcome.unit, unit)
-        sem = None if outcome.sem is None else abs(convert(outcome.sem, outcome.unit, unit) - zero)
-        return Outcome(value=convert(outcome.value, outcome.unit, unit), sem=sem, unit=unit)
-    except ValueError as error:
-        raise SdlError(str(error)) from None

@@ -100,6 +100,14 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="Replace the simulation's seed.")] = None,
     speed: Annotated[float | None, typer.Option(help="Replace its speed: lab seconds a wall second.")] = None,
     json: Json = False,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="SDL_SIMULATION_LOG",
+            help="Append what each instrument does, at the moment it does it, as lines of JSON.",
+        ),
+    ] = None,
     until_stdin_ends: Annotated[
         bool, typer.Option("--until-stdin-ends", help="Serve until standard input is closed.", hidden=True)
     ] = False,
@@ -107,7 +115,7 @@ def simulate(
     """Start a lab's simulated instruments and print their addresses; Ctrl-C stops them."""
     from sdl.cli._simulate import simulate_command
 
-    simulate_command(lab, settings or [], seed, speed, json, until_stdin_ends)
+    simulate_command(lab, settings or [], seed, speed, json, until_stdin_ends, log)
 
 
 @app.command()
@@ -220,3 +228,98 @@ def plugins(json: Json = False) -> None:
     from sdl.cli._doctor import plugins_command
 
     plugins_command(json)
+
+
+@app.command()
+def stop(
+    lab: Annotated[
+        str, typer.Argument(metavar="[LAB]", help="A lab file, or the name of an open lab; default: every open lab.")
+    ] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Why; those who come after you read it.")] = "",
+    release: Annotated[
+        bool, typer.Option("--release", help="Take the stop away, so that `sdl run` works again.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Soft emergency stop: bring the instruments to their safe state, whatever the campaign is doing.
+
+    Talks to the instruments directly, and marks the lab as stopped until `sdl stop --release`. It does not replace the
+    emergency switch. Exit status: 0 every device confirmed, 2 nothing to stop, 3 a device did not confirm.
+    """
+    from sdl.cli._stop import stop_command
+
+    return stop_command(lab, note, release, json)
+
+
+@app.command()
+def doubts(
+    campaign: Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="Default: every campaign.")] = "",
+    store: StorePath = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """List actions in doubt: those of which nobody knows yet whether they happened."""
+    from sdl.cli._doubts import doubts_command
+
+    doubts_command(campaign, store, json)
+
+
+@app.command()
+def resolve(
+    action: Annotated[str, typer.Argument(metavar="ID", help="As `sdl doubts` shows it, such as 3/mix/1.")],
+    done: Annotated[bool, typer.Option("--done", help="It happened in full.")] = False,
+    not_done: Annotated[bool, typer.Option("--not-done", help="Nothing of it happened.")] = False,
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", help="In part, or nobody can say: give the trial up.")
+    ] = False,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What shows it; those who come after you read it.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; default: your login name.")] = "",
+    campaign: Annotated[str, typer.Option(metavar="CAMPAIGN", help="Name, id or prefix; default: any.")] = "",
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long a session that runs has to answer.")
+    ] = 10,
+    store: StorePath = DEFAULT_STORE,
+) -> int:
+    """Say what became of an action in doubt; the decision goes on record with your name.
+
+    Exit status: 0 it is on record, 2 it cannot be (the reason is printed), 3 a session runs and has not answered yet.
+    """
+    from sdl.cli._doubts import resolve_command
+
+    given = {"done": done, "not_done": not_done, "quarantine": quarantine}
+    return resolve_command(action, [name for name, said in given.items() if said], note, by, campaign, store, wait)
+
+
+@app.command()
+def worker(
+    lab: Annotated[Path, typer.Argument(metavar="LAB.yaml", help="The same lab file as the coordinator's.")],
+    station: Annotated[str, typer.Option(metavar="NAME", help="The station whose cables are here.")],
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="tcp://HOST:PORT; default: `worker` of the station, or tcp://127.0.0.1:5600."
+        ),
+    ] = "",
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="This worker's secret key, for other machines; see `sdl keys`.")
+    ] = None,
+    clients: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Public keys (*.key) of those who may give orders.")
+    ] = None,
+    spool: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keeps what the station does; default: NAME.spool.db.")
+    ] = None,
+    dead_man: Annotated[
+        str, typer.Option(metavar="TIME", help="Without a word for so long, an idle station is made safe.")
+    ] = "30 s",
+    settings: Settings = None,
+    json: Json = False,
+) -> int:
+    """Run one station of a lab in a process of its own, on the machine that holds the cables.
+
+    A coordinator (`sdl run`) gives the orders; without one a step under way is finished, and the station made safe.
+    Ctrl-C gives the step up and makes the station safe. Exit status: 0 it was idle, 4 a step was given up or a device
+    did not confirm its safe state.
+    """
+    from sdl.cli._worker import worker_command
+
+    return worker_command(lab, station, listen, key, clients, spool, dead_man, settings or [], json)

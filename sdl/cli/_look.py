@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from sdl.campaign.doubts import Doubt, list_doubts
+from sdl.cli._doubts import WAYS, how_to_resolve
 from sdl.cli._errors import BAD_INPUT, ENDED
 from sdl.cli._format import console, duration, number, outcome, plain, print_json, when
-from sdl.journal import CampaignRow, Store
+from sdl.journal import CampaignRow, Store, kinds
+from sdl.journal.actions import ActionState
 from sdl.journal.state import CampaignState, StepState, TrialState, best_trial
 from sdl.model import InputError, TrialStatus
 from sdl.plugins import suggest
@@ -67,10 +70,12 @@ def show_command(name: str, trial: int | None, path: Path, json: bool) -> None:
         if json:
             _show_json(store, campaign, trial)
             return
+        doubts = list_doubts(store, campaign)
+        settled = {e.body["action"]: e.body for e in store.entries(campaign, kinds={kinds.ACTION_RESOLVED})}
     if trial is None:
-        _show_campaign(state, status)
+        _show_campaign(state, status, doubts, path)
     else:
-        _show_trial(state, _find(state, trial))
+        _show_trial(state, _find(state, trial), [d for d in doubts if d.action.trial == trial], settled, path)
 
 
 def _show_json(store: Store, campaign: str, trial: int | None) -> None:
@@ -91,9 +96,19 @@ def _find(state: CampaignState, number_: int) -> TrialState:
     return state.trials[number_]
 
 
-def _show_campaign(state: CampaignState, status: str) -> None:
+def _show_doubts(doubts: list[Doubt], path: Path) -> None:
+    for doubt in doubts:
+        text = Text(f"IN DOUBT: {plain(doubt.what)}, trial {doubt.action.trial}", style="bold red")
+        text.append(f"\n  settle it: {how_to_resolve(doubt.key, path)} {WAYS}", style="not bold default")
+        console().print(text, soft_wrap=True)
+    if doubts:
+        console().print("  `sdl doubts` shows the evidence\n", style="dim")
+
+
+def _show_campaign(state: CampaignState, status: str, doubts: list[Doubt], path: Path) -> None:
     out = console()
     out.print(Text(f"{state.name}  {state.id}", style="bold"))
+    _show_doubts(doubts, path)
     out.print(_grid(_campaign_facts(state, status)))
     if state.trials:
         out.print()
@@ -159,15 +174,24 @@ def _trial_table(state: CampaignState) -> Table:
     return table
 
 
-def _show_trial(state: CampaignState, trial: TrialState) -> None:
+def _show_trial(
+    state: CampaignState, trial: TrialState, doubts: list[Doubt], settled: Mapping[str, Mapping[str, Any]], path: Path
+) -> None:
     out = console()
     out.print(Text(f"{state.name}, trial {trial.number}: {trial.status.value}", style="bold"))
+    _show_doubts(doubts, path)
     out.print(_grid(_trial_facts(state, trial)))
     if trial.steps:
         out.print()
         table = Table("step", "attempt", "station", "status", "began", "took", "message", box=None, pad_edge=False)
         for step in trial.steps:
             table.add_row(*map(Text, _step_row(step)))
+        out.print(table)
+    if trial.actions:
+        out.print()
+        table = Table("action", "what", "effect", "status", "tries", "by", "note", box=None, pad_edge=False)
+        for action in trial.actions.values():
+            table.add_row(*map(Text, _action_row(action, settled.get(action.id, {}))))
         out.print(table)
 
 
@@ -203,6 +227,15 @@ def _step_row(step: StepState) -> tuple[str, ...]:
     took = duration((step.ended_at - step.started_at) / 1e9) if step.ended_at else "–"
     message = plain(step.message)
     return step.name, str(step.attempt), step.station, step.status, when(step.started_at), took, message
+
+
+def _action_row(action: ActionState, settled: Mapping[str, Any]) -> tuple[str, ...]:
+    """`settled`: the last verdict on it; what was settled as not done may have been done since."""
+    key = "/".join(action.id.split("/")[-2:])  # of the trial: its step and position
+    effect, status = (text.replace("_", " ") for text in (action.effect.value, action.status.value))
+    verdict = f"{settled['verdict'].replace('_', ' ')}: " if settled else ""
+    note = f"{verdict}{settled.get('note') or action.message}"
+    return key, plain(action.in_words()), effect, status, str(action.tries), plain(settled.get("by", "")), plain(note)
 
 
 def verify_command(name: str, path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -11,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from sdl.cli._doubts import WAYS
 from sdl.cli._format import duration, number, outcome, parameters, plain
 from sdl.journal import Entry, kinds
 from sdl.journal.state import CampaignState, TrialState, best_trial
@@ -184,6 +186,30 @@ def _step_failed(body: Any, state: CampaignState) -> Text:
     return text
 
 
+def _action(body: Any, state: CampaignState) -> str:
+    action = state.trials[body["trial"]].actions.get(body["action"])
+    return plain(body["action"] if action is None else action.in_words())
+
+
+def _doubtful(body: Any, state: CampaignState) -> Text:
+    text = Text(f"  trial {body['trial']:>3}  IN DOUBT: {_action(body, state)}", style="bold red")
+    text.append(f": {plain(str(body['message']))}", style="not bold")
+    if body.get("cause") == "interrupted":  # the instrument is asked before a person is
+        return text
+    key = body["action"].removeprefix(f"{state.id}/")
+    text.append(f"\n             settle it: sdl resolve {shlex.quote(key)} {WAYS}", style="not bold default")
+    return text
+
+
+def _resolved(body: Any, state: CampaignState) -> Text:
+    verdict = str(body["verdict"]).replace("_", " ")
+    note = f": {plain(str(body['note']))}" if body.get("note") else ""
+    style = "bold red" if verdict == "quarantine" else "green"
+    text = Text(f"  trial {body['trial']:>3}  {_action(body, state)}: {verdict}", style=style)
+    text.append(f", says {plain(str(body['by']))}{note}", style="not bold default")
+    return text
+
+
 def _safe(body: Any, state: CampaignState) -> Text | None:
     wrong = {name: said for name, said in body["devices"].items() if said != "safe"}
     if wrong:
@@ -228,6 +254,8 @@ _LINES: dict[str, Callable[[Any, CampaignState], Text | None]] = {
     kinds.TRIAL_INFEASIBLE: _bad("infeasible", "magenta"),
     kinds.TRIAL_FAILED: _bad("failed", "red"),
     kinds.STEP_FAILED: _step_failed,
+    kinds.ACTION_DOUBTFUL: _doubtful,
+    kinds.ACTION_RESOLVED: _resolved,
     kinds.STATION_SAFE: _safe,
     kinds.CAMPAIGN_PAUSED: _finished("paused", "bold yellow"),
     kinds.CAMPAIGN_ENDED: _finished("ended", "bold green"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sdl.fair._doubts import Episode, action_json, episodes
 from sdl.fair._facts import JournalFacts, ended_at, gather, iso
 
 if TYPE_CHECKING:
@@ -25,11 +26,14 @@ def campaign_document(state: CampaignState, entries: Iterable[Entry]) -> dict[st
         entries: every entry of the campaign, in order; read once.
     """
     problem = state.spec.problem.model_dump(mode="json") if state.spec else {}
-    order = list(units(state))
+    order, facts = list(units(state)), gather(entries)
+    doubts: dict[str, list[Episode]] = {}
+    for doubt in episodes(facts.doubts):
+        doubts.setdefault(doubt.action, []).append(doubt)
     return {
-        "campaign": campaign_header(state, gather(entries)),
+        "campaign": campaign_header(state, facts),
         "problem": problem,
-        "trials": [_trial(trial, order) for trial in state.trials.values()],
+        "trials": [_trial(trial, order, doubts) for trial in state.trials.values()],
         "units": units(state),
     }
 
@@ -78,7 +82,7 @@ def in_order(values: Mapping[str, _Value], order: Sequence[str]) -> dict[str, _V
     return {name: values[name] for name in order if name in values} | dict(values)
 
 
-def _trial(trial: TrialState, order: Sequence[str]) -> dict[str, Any]:
+def _trial(trial: TrialState, order: Sequence[str], doubts: Mapping[str, list[Episode]]) -> dict[str, Any]:
     outcomes = in_order(trial.outcomes, order)
     return {
         "number": trial.number,
@@ -95,6 +99,7 @@ def _trial(trial: TrialState, order: Sequence[str]) -> dict[str, Any]:
         "ended": iso(trial.ended_at),
         "message": trial.message,
         "steps": [_step(step) for step in trial.steps],
+        "actions": [action_json(action, doubts) for action in trial.actions.values()],
         "runs": [uid for step in trial.steps if step.status == "done" for uid in step.runs],
     }
 

@@ -34,6 +34,8 @@ class JournalFacts:
     """UTC in ns of the last entry that ended or aborted the campaign."""
     kept: list[Entry] = field(default_factory=list)
     """Entries of the trial asked for."""
+    doubts: list[Entry] = field(default_factory=list)
+    """Entries that put an action in doubt or settled one."""
 
 
 def gather(entries: Iterable[Entry], keep_trial: int | None = None) -> JournalFacts:
@@ -47,6 +49,8 @@ def gather(entries: Iterable[Entry], keep_trial: int | None = None) -> JournalFa
             facts.lab_speed = entry.body.get("lab_speed", 1.0)
         elif entry.kind in (kinds.CAMPAIGN_ENDED, kinds.CAMPAIGN_ABORTED):
             facts.over_at = entry.at
+        elif entry.kind in (kinds.ACTION_DOUBTFUL, kinds.ACTION_RESOLVED):
+            facts.doubts.append(entry)
         if keep_trial is not None and entry.body.get("trial") == keep_trial:
             facts.kept.append(entry)
     return facts

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdl.fair._curves import curves_of
 from sdl.fair._document import file_name, in_order, units
+from sdl.fair._doubts import doubt_rows, episodes, quarantined
 from sdl.fair._facts import JournalFacts, ended_at, iso
 from sdl.fair._figures import calibration, convergence, observed, slices
 from sdl.fair._figures_runs import spectrum, timeline
@@ -74,6 +75,10 @@ class Report:
     searches: list[Search]
     spectrum: Figure | None
     timeline: Figure | None
+    doubts: list[tuple[str, ...]]
+    """Trial, action, why it was in doubt, how that was settled, and the note."""
+    quarantined: list[str]
+    """Samples that are not used any more."""
     heads: list[tuple[str, bool]]
     """Title of each column of the table, and whether it holds numbers."""
     rows: list[tuple[str, list[Cell]]]
@@ -121,6 +126,8 @@ def report_data(state: CampaignState, facts: JournalFacts, best: TrialState | No
         searches=[_search(state, objective) for objective in objectives],
         spectrum=_spectrum(state, facts, best),
         timeline=timeline(state),
+        doubts=list(doubt_rows(state, episodes(facts.doubts))),
+        quarantined=quarantined(state),
         heads=[(label(column.name, column.unit), column.type in ("integer", "number")) for column in table],
         rows=[(t.status.value, [_cell(column, t) for column in table]) for t in state.trials.values()],
         problem=list(_problem(spec)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sdl.journal._canonical import canonical, normalise
 from sdl.journal._entry import GENESIS, Entry, digest
 from sdl.journal._errors import JournalError, LeaseHeld, LeaseLost, StoreError
-from sdl.journal._rows import CampaignHead, CampaignRow, Damage, Lease
+from sdl.journal._rows import CampaignHead, CampaignRow, Damage, Lease, Request
 
 if TYPE_CHECKING:
     from sdl.journal._store import Store
@@ -26,6 +26,7 @@ __all__ = [
     "Lease",
     "LeaseHeld",
     "LeaseLost",
+    "Request",
     "Store",
     "StoreError",
     "Writer",

@@ -3,6 +3,9 @@
 The holder renews a heartbeat every 2 s. Its lease is over when its process is known to have ended, or, where that
 cannot be known (another host, another container), when the heartbeat is 15 s old. Each taking raises the epoch; the
 head of the chain carries the epoch too, so a writer whose lease was taken cannot move it.
+
+A clock that is set makes the heartbeat of a living holder look overdue for a moment. So whoever finds an overdue one of
+a holder that it cannot look up first listens for longer than a beat, by the clock that nobody sets.
 """
 
 from __future__ import annotations
@@ -17,22 +20,51 @@ from sdl.journal._process import ProcessId, is_running, this_process
 from sdl.journal._rows import Lease
 from sdl.journal._schema import heads, leases
 
-__all__ = ["BEAT_S", "TTL_S", "read", "take"]
+__all__ = ["ABANDONED", "BEAT_S", "LISTEN_S", "TTL_S", "listen_for", "read", "take"]
 
 BEAT_S: Final = 2.0
 """Seconds between heartbeats."""
 TTL_S: Final = 15.0
 """Seconds after the last heartbeat at which a lease is over."""
+LISTEN_S: Final = 2.5
+"""Seconds in which a living holder beats."""
+ABANDONED: Final = set[tuple[str, int, int]]()
+"""Campaign, epoch and `since` of leases that this process no longer holds and could not give up: the disk was full."""
+_SET_AT_MOST_S: Final = 86_400.0
+"""Seconds by which a clock may be set; a heartbeat that is further off is nobody's."""
 
 
 def read(connection: sa.Connection, campaign: str) -> Lease | None:
     """The lease of a campaign; None when nobody holds it."""
-    row = connection.execute(sa.select(leases).where(leases.c.campaign == campaign)).mappings().one_or_none()
+    row = _row(connection, campaign)
     return None if row is None or not row["holder"] else _lease(row)
 
 
+def _row(connection: sa.Connection, campaign: str) -> Any:
+    return connection.execute(sa.select(leases).where(leases.c.campaign == campaign)).mappings().one_or_none()
+
+
+def _running(row: Any) -> bool | None:
+    """Whether the holder lives; None when that cannot be known from here."""
+    if (row["campaign"], row["epoch"], row["since"]) in ABANDONED:
+        return False
+    return is_running(ProcessId(row["host"], row["machine"], row["pid"], row["started"]))
+
+
+def listen_for(connection: sa.Connection, campaign: str) -> int | None:
+    """The heartbeat that the clock alone calls overdue: listen `LISTEN_S` for another before the lease is taken.
+
+    None where the holder can be looked up, is not overdue, or has been silent for longer than clocks are set by.
+    """
+    row = _row(connection, campaign)
+    if row is None or not row["holder"] or _running(row) is not None:
+        return None
+    off = abs(time.time_ns() - row["heartbeat"]) / 1e9
+    return int(row["heartbeat"]) if TTL_S <= off < _SET_AT_MOST_S else None
+
+
 def _lease(row: Any) -> Lease:
-    running = is_running(ProcessId(row["host"], row["machine"], row["pid"], row["started"]))
+    running = _running(row)
     # A heartbeat from the far future (the clock was set back) is as stale as an old one.
     fresh = abs(time.time_ns() - row["heartbeat"]) < TTL_S * 1e9
     return Lease(
@@ -41,15 +73,22 @@ def _lease(row: Any) -> Lease:
     )  # fmt: skip
 
 
-def take(connection: sa.Connection, campaign: str, holder: str, address: str) -> int:
+def take(connection: sa.Connection, campaign: str, holder: str, address: str, heard: int | None = None) -> int:
     """Take the lease within the caller's writing transaction; return its epoch.
+
+    Args:
+        connection: in a writing transaction.
+        campaign: its id.
+        holder: who writes.
+        address: of the live feed.
+        heard: the heartbeat that `listen_for` gave, where the caller has listened since.
 
     Raises:
         LeaseHeld: another writer lives.
         JournalError: there is no such campaign.
     """
     held = read(connection, campaign)
-    if held is not None and held.alive:
+    if held is not None and (held.alive or (heard is not None and held.heartbeat != heard)):
         raise LeaseHeld(held)
     old = connection.execute(sa.select(leases.c.epoch).where(leases.c.campaign == campaign)).scalar_one_or_none()
     if old is None:

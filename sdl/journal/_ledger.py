@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sdl.journal import _sqlite
 from sdl.journal._entry import GENESIS, Entry, digest
 from sdl.journal._errors import LeaseLost, StoreError
+from sdl.journal._lease import ABANDONED
 from sdl.journal._schema import Prepared, entries, heads, leases
 
 __all__ = ["Draft", "End", "Ledger", "Row", "end_of"]
@@ -177,6 +178,18 @@ class Ledger:
                 raise LeaseLost(self.campaign, self.epoch)
         if durable:
             self.unsynced = 0
+
+    def abandon(self) -> None:
+        """Let this process take the lease again although the store still names it as the holder.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        where = (leases.c.campaign == self.campaign, leases.c.epoch == self.epoch)
+        with _sqlite.translated(self._path), self._engine.connect() as connection:
+            since = connection.execute(sa.select(leases.c.since).where(*where)).scalar_one_or_none()
+        if since is not None:
+            ABANDONED.add((self.campaign, self.epoch, since))
 
     @contextmanager
     def _transaction(self, durable: bool) -> Iterator[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["CampaignHead", "CampaignRow", "Damage", "Lease"]
+__all__ = ["CampaignHead", "CampaignRow", "Damage", "Lease", "Request"]
 
 
 class CampaignHead(NamedTuple):
@@ -65,3 +65,21 @@ class Damage(NamedTuple):
     seq: int
     """Number of the entry; 0 when the damage is not within one."""
     message: str
+
+
+class Request(NamedTuple):
+    """What a person asks of the session that holds a campaign."""
+
+    id: int
+    """Grows with each request of the store."""
+    campaign: str
+    at: int
+    """UTC, ns."""
+    kind: str
+    """`resolve`: settle an action in doubt."""
+    body: dict[str, Any]
+    """Plain JSON; of `resolve`: `action`, `verdict`, `by`, `note`."""
+    taken_at: int | None
+    """When it was answered: UTC, ns; None while it waits."""
+    answer: str
+    """What became of it, for people."""

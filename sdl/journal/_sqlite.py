@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -17,12 +20,62 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from sdl.journal._errors import StoreError
 from sdl.journal._schema import FORMAT, meta, metadata
+from sdl.journal._wal import check_log
 
-__all__ = ["begin", "check", "connect", "create", "faults", "lenient", "set_durable", "translated"]
+__all__ = [
+    "begin", "check", "connect", "create", "faults", "lenient", "made_shape", "set_durable", "shape", "translated",
+]  # fmt: skip
 
 _APPLICATION = 0x53444C4A
 """`SDLJ`: marks the file as a store (PRAGMA application_id)."""
 _BUSY_S = 10.0
+
+
+class _Connection(sqlite3.Connection):
+    """One that is known to be open, and to which file."""
+
+    file: tuple[int, int] | None = None
+    """Device and inode."""
+
+    def close(self) -> None:
+        super().close()
+        _OPEN.discard(self)
+
+
+_OPEN: Final = WeakSet[_Connection]()
+_OPENING: Final = threading.Lock()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """A connection to an existing file whose log is whole.
+
+    Raises:
+        StoreError: the log is damaged.
+        sqlite3.Error: the file cannot be opened.
+    """
+    # mode=rw: a file that was moved away is an error, not a fresh empty database.
+    uri = f"file:{quote(str(path))}?mode=rw"
+    with _OPENING:
+        try:
+            about = path.stat()
+            file = (about.st_dev, about.st_ino)
+        except OSError:
+            file = None
+        # Where this process has the file open already, its log has been looked at, and must not be: see check_log.
+        if file is not None and not any(each.file == file for each in _OPEN):
+            check_log(path)
+        db = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
+            factory=_Connection,
+        )
+        db.file = file
+        _OPEN.add(db)
+    return db
 
 
 def connect(path: Path, *, pooled: bool = True) -> sa.Engine:
@@ -33,17 +86,12 @@ def connect(path: Path, *, pooled: bool = True) -> sa.Engine:
     """
 
     def opened() -> sqlite3.Connection:
-        # mode=rw: a file that was moved away is an error, not a fresh empty database.
-        uri = f"file:{quote(str(path))}?mode=rw"
-        db = sqlite3.connect(
-            uri,
-            uri=True,
-            timeout=_BUSY_S,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=64,
-        )
-        db.execute("PRAGMA synchronous=NORMAL")
+        db = _open(path)
+        try:
+            db.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     engine = sa.create_engine("sqlite+pysqlite://", creator=opened, poolclass=QueuePool if pooled else NullPool)
@@ -98,6 +146,10 @@ def _lay_out(draft: Path) -> None:
         with connection.begin():
             metadata.create_all(connection)
             connection.execute(meta.insert().values(key="format", value=str(FORMAT)))
+        # Closing does the same, but says nothing where the disk is full, and what is in the log alone is not published.
+        driver = connection.connection.cursor()
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        driver.close()
     engine.dispose()
 
 
@@ -138,6 +190,23 @@ def faults(connection: sa.Connection) -> list[str]:
     return [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
 
 
+def shape(connection: sa.Connection, table: sa.Table) -> list[tuple[Any, ...]]:
+    """Columns of a table as the file declares them: number, name, type, not null, default, place in the key."""
+    return [tuple(row) for row in connection.exec_driver_sql(f"PRAGMA table_xinfo({table.name})")]
+
+
+@cache
+def made_shape(table: sa.Table) -> list[tuple[Any, ...]]:
+    """Columns of a table as `create` declares them."""
+    engine = sa.create_engine("sqlite+pysqlite://")
+    try:
+        with engine.begin() as connection:
+            table.create(connection)
+            return shape(connection, table)
+    finally:
+        engine.dispose()
+
+
 def lenient(connection: sa.Connection) -> None:
     """Hand out damaged texts as they are, with lone surrogates for bytes that are no UTF-8."""
     driver: Any = connection.connection.driver_connection
@@ -151,7 +220,7 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _explained(path, error.orig) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # UnicodeDecodeError: a message that quotes damaged text
         raise _explained(path, error) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import orjson
 import sqlalchemy as sa
 
-from sdl.journal import _lease, _sqlite
+from sdl.journal import _lease, _requests, _sqlite
 from sdl.journal._canonical import canonical
-from sdl.journal._entry import GENESIS, Entry
+from sdl.journal._entry import GENESIS, Entry, digest
 from sdl.journal._errors import JournalError, StoreError
 from sdl.journal._filesystem import check_place
 from sdl.journal._ledger import Ledger, end_of
 from sdl.journal._process import this_process
 from sdl.journal._resolve import resolve
-from sdl.journal._rows import CampaignHead, CampaignRow, Damage, Lease
+from sdl.journal._rows import CampaignHead, CampaignRow, Damage, Lease, Request
 from sdl.journal._schema import campaigns, entries, heads, leases
 from sdl.journal._writer import Writer
 
@@ -111,7 +111,7 @@ class Store:
         Read page by page: entries written meanwhile are included, and no page holds the database up.
 
         Raises:
-            StoreError: the store cannot be read, or an entry's body is damaged.
+            StoreError: the store cannot be read, or an entry is missing or was changed; those before it are handed out.
         """
         query = sa.select(entries).where(entries.c.campaign == campaign).order_by(entries.c.seq).limit(_PAGE)
         if kinds is not None:
@@ -119,20 +119,28 @@ class Store:
         while True:
             with self._read() as connection:
                 page = connection.execute(query.where(entries.c.seq > after)).all()
-            yield from map(self._entry, page)
+            for row in page:
+                if kinds is None and row.seq != after + 1:
+                    raise self._damaged(campaign, after + 1, f"is missing: the next is {row.seq!r}")
+                yield self._entry(row)
+                after = row.seq
             if len(page) < _PAGE:
                 return
-            after = page[-1].seq
 
     def _entry(self, row: Any) -> Entry:
         campaign, seq, at, kind, body, prev_hash, own = row
         try:
-            return Entry(campaign, seq, at, kind, orjson.loads(body), prev_hash, own)
-        except ValueError as error:
-            raise StoreError(
-                f"{self.path}: the body of entry {seq} of campaign {campaign} is damaged; list the damage with "
-                f"`sdl verify` ({error})"
-            ) from error
+            sound = digest(prev_hash, campaign, seq, at, kind, body) == own
+            read = orjson.loads(body)
+        except (ValueError, TypeError, AttributeError) as error:  # a text that is none, a value of another type
+            raise self._damaged(campaign, seq, f"is damaged ({error})") from error
+        if not sound:
+            raise self._damaged(campaign, seq, "is damaged: its contents do not give its hash")
+        return Entry(campaign, seq, at, kind, read, prev_hash, own)
+
+    def _damaged(self, campaign: str, seq: int, what: str) -> StoreError:
+        where = f"{self.path}: entry {seq!r} of campaign {campaign}"
+        return StoreError(f"{where} {what}; list the damage with `sdl verify`")
 
     def create(self, campaign_id: str, name: str) -> None:
         """Begin a campaign without entries.
@@ -176,8 +184,12 @@ class Store:
         """
         me = this_process()
         holder = holder or f"{me.host}:{me.pid}"
+        with self._read() as connection:
+            heard = _lease.listen_for(connection, campaign)
+        if heard is not None:
+            time.sleep(_lease.LISTEN_S)
         with self._write() as connection:
-            epoch = _lease.take(connection, campaign, holder, address)
+            epoch = _lease.take(connection, campaign, holder, address, heard)
             end = end_of(connection, self.path, campaign)
         return Writer(Ledger(self.path, campaign, epoch, end, holder, address))
 
@@ -185,6 +197,29 @@ class Store:
         """Who writes the campaign; None when nobody does. Look at `alive`: the holder may have died."""
         with self._read() as connection:
             return _lease.read(connection, campaign)
+
+    def request(self, campaign: str, kind: str, body: Mapping[str, Any]) -> int:
+        """Ask something of the session that holds a campaign; return the request's number.
+
+        Raises:
+            JournalError: there is no such campaign, or the body has no form in JSON.
+        """
+        with self._write() as connection:
+            return _requests.put(connection, campaign, kind, body)
+
+    def requests(self, campaign: str, *, open_only: bool = True) -> list[Request]:
+        """What people ask of a campaign's session, the oldest first; only what is not answered unless told."""
+        with self._read() as connection:
+            return _requests.read(connection, campaign, open_only)
+
+    def answer(self, request: int, text: str) -> None:
+        """Close a request (its number) with an answer. The first answer stays.
+
+        Raises:
+            JournalError: there is no such request.
+        """
+        with self._write() as connection:
+            _requests.answer(connection, request, text)
 
     def verify(self, campaign: str | None = None) -> list[Damage]:
         """Recompute every hash and compare everything with everything; empty when all is as it was written."""

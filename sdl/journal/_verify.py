@@ -14,7 +14,8 @@ from sdl.journal._canonical import canonical
 from sdl.journal._entry import GENESIS, digest
 from sdl.journal._errors import JournalError
 from sdl.journal._rows import Damage
-from sdl.journal._schema import campaigns, entries, heads, leases, meta
+from sdl.journal._schema import campaigns, entries, heads, leases, meta, metadata
+from sdl.journal._views import changed
 
 __all__ = ["verify"]
 
@@ -44,6 +45,7 @@ def _examine(connection: sa.Connection, campaign: str | None) -> Iterator[Damage
         for table in (campaigns, heads, leases)
     }
     yield from _settings(connection)
+    yield from _shapes(connection)
     known = set().union(*rows.values())
     known |= set(connection.execute(sa.select(entries.c.campaign).distinct()).scalars())
     chosen = known if campaign is None else {campaign}
@@ -53,6 +55,21 @@ def _examine(connection: sa.Connection, campaign: str | None) -> Iterator[Damage
             continue
         yield from _campaign(one, *(rows[name].get(one) for name in ("campaigns", "heads", "leases")))
         yield from _chain(connection, one, rows["heads"].get(one))
+    for one in changed(connection):
+        if campaign in (None, one):
+            yield Damage(
+                one if _is_text(one) else "", 0,
+                "what was derived from its journal, for lists, was changed; drop the tables whose names begin with "
+                "`view_`, and they are derived again",
+            )  # fmt: skip
+
+
+def _shapes(connection: sa.Connection) -> Iterator[Damage]:
+    """Tables that are not declared as they were made; a column's type decides how values are stored from now on."""
+    for table in metadata.sorted_tables:
+        found, made = _sqlite.shape(connection, table), _sqlite.made_shape(table)
+        if found != made:
+            yield Damage("", 0, f"the declaration of the table {table.name} was changed")
 
 
 def _is_text(value: Any) -> bool:

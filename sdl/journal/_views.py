@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from sdl.journal.state import CampaignState, TrialState, best_trial, fold
 if TYPE_CHECKING:
     from sdl.journal._store import Store
 
-__all__ = ["campaign_rows", "drop", "sync", "tables"]
+__all__ = ["campaign_rows", "changed", "drop", "sync", "tables"]
 
 _metadata = sa.MetaData()
 
@@ -48,8 +49,9 @@ _campaigns = _view(
     *_texts("name", "status", "unit"),
     sa.Column("best", sa.Double),
     *_times("trials", "created", "updated", "seq"),
+    *_texts("seal"),
 )
-"""`seq`: the entry up to which the rows of this campaign, in all views, are derived."""
+"""`seq`: the entry up to which the rows of this campaign, in all views, are derived; `seal`: SHA-256 of those rows."""
 _trials = _view(
     "view_trials",
     ("campaign", "trial"),
@@ -93,15 +95,51 @@ def sync(store: Store, engine: sa.Engine) -> None:
 
 
 def _cursors(engine: sa.Engine) -> dict[str, int]:
-    """Campaign → entry up to which its views are derived; makes the tables where they are missing."""
+    """Campaign → entry up to which its views are derived; makes the tables anew where one is missing or of old form."""
     query = sa.select(_campaigns.c.campaign, _campaigns.c.seq)
     with engine.execution_options(writing=False).connect() as connection:
-        there = set(sa.inspect(connection).get_table_names())
-        if {table.name for table in tables} <= there:
+        if _complete(connection):
             return {row.campaign: row.seq for row in connection.execute(query)}
     with engine.begin() as connection:
+        _metadata.drop_all(connection)
         _metadata.create_all(connection)
-        return {row.campaign: row.seq for row in connection.execute(query)}
+    return {}
+
+
+def _complete(connection: sa.Connection) -> bool:
+    """Whether all views are there with the columns of this release."""
+    inspector = sa.inspect(connection)
+    there = set(inspector.get_table_names())
+    return all(
+        table.name in there and {c["name"] for c in inspector.get_columns(table.name)} == set(table.c.keys())
+        for table in tables
+    )
+
+
+def changed(connection: sa.Connection) -> Iterator[str]:
+    """Campaigns whose rows are not as they were derived."""
+    if not _complete(connection):
+        return  # they are derived anew when somebody asks for them
+    rows: dict[Any, dict[sa.Table, list[_Row]]] = {}
+    for table in tables:
+        for row in connection.execute(sa.select(table)).mappings():
+            rows.setdefault(row["campaign"], {}).setdefault(table, []).append(dict(row))
+    for campaign, own in rows.items():
+        heads = own.get(_campaigns, [])
+        if len(heads) != 1 or heads[0]["seal"] != _seal(own):
+            yield campaign
+
+
+def _seal(rows: Mapping[sa.Table, Sequence[_Row]]) -> str:
+    """SHA-256 of a campaign's rows in all views, whatever their order."""
+    texts = [
+        sorted(
+            canonical([ascii(row[c]) for c in table.c.keys() if c != "seal"])  # noqa: SIM118 - a collection of columns
+            for row in rows.get(table, ())
+        )
+        for table in tables
+    ]
+    return sha256(canonical(texts).encode()).hexdigest()
 
 
 def drop(engine: sa.Engine) -> None:
@@ -139,13 +177,14 @@ def _note_run(runs: dict[str, _Row], entry: Entry) -> None:
 
 
 def _replace(engine: sa.Engine, head: CampaignHead, state: CampaignState, runs: list[_Row]) -> None:
-    rows = {
+    rows: dict[sa.Table, list[_Row]] = {
         _campaigns: [_campaign_row(head, state)],
         _trials: [_trial_row(state.id, trial) for trial in state.trials.values()],
         _outcomes: [row for trial in state.trials.values() for row in _outcome_rows(state.id, trial)],
         _steps: [row for trial in state.trials.values() for row in _step_rows(state.id, trial)],
         _runs: runs,
     }
+    rows[_campaigns][0]["seal"] = _seal(rows)
     with engine.begin() as connection:
         for table, values in rows.items():
             connection.execute(table.delete().where(table.c.campaign == state.id))

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -354,6 +355,8 @@ class Writer:
                 self._ledger.beat(release=True)
         except JournalError as error:
             _log.warning("campaign %s: the lease could not be given up: %s", self.campaign, error)
+            with suppress(JournalError):
+                self._ledger.abandon()
         finally:
             self._ledger.close()
 

@@ -1,5 +1,6 @@
 """The kinds of journal entries and the keys of their bodies.
 
+A body that came from a station's worker has `origin` {station, spool, seq} beside its other keys.
 A journal written by any release stays readable: kinds and keys are added, never renamed or given another meaning.
 """
 
@@ -8,18 +9,29 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ACTION_ABORTED",
+    "ACTION_ACKED",
+    "ACTION_ARMED",
+    "ACTION_DISPATCHED",
+    "ACTION_DONE",
+    "ACTION_DOUBTFUL",
+    "ACTION_FAILED",
+    "ACTION_RESOLVED",
+    "ACTION_SKIPPED",
     "CAMPAIGN_ABORTED",
     "CAMPAIGN_AMENDED",
     "CAMPAIGN_CREATED",
     "CAMPAIGN_ENDED",
     "CAMPAIGN_PAUSED",
     "DOCUMENT",
+    "INTERLOCK_TRIPPED",
     "KINDS",
     "LAB_OPENED",
     "PLANNER_FAULT",
     "RUN_INTERRUPTED",
     "SESSION_CLOSED",
     "SESSION_OPENED",
+    "STATION_LOST",
     "STATION_SAFE",
     "STEP_DONE",
     "STEP_FAILED",
@@ -64,13 +76,38 @@ STEP_STARTED: Final = "step.started"
 STEP_DONE: Final = "step.done"
 """`trial`, `step`, `attempt`, `runs` (uids)."""
 STEP_FAILED: Final = "step.failed"
-"""`trial`, `step`, `attempt`, `cause` (fault | infeasible | interrupted | aborted), `message`, `device`."""
+"""`trial`, `step`, `attempt`, `cause` (fault | infeasible | interrupted | aborted | doubt | interlock), `message`,
+`device`."""
 DOCUMENT: Final = "document"
 """`trial`, `step`, `attempt`, `name` (start | descriptor | event | …), `doc`: one Bluesky document."""
 RUN_INTERRUPTED: Final = "run.interrupted"
 """`trial`, `step`, `attempt`, `doc`: a stop document written for a run whose process ended before its own."""
 STATION_SAFE: Final = "station.safe"
 """`station`, `devices` {name: "safe" | what went wrong}, `cause`."""
+STATION_LOST: Final = "station.lost"
+"""`station`, `message`: its worker does not answer; what it does meanwhile is in its own spool."""
+INTERLOCK_TRIPPED: Final = "interlock.tripped"
+"""`station`, `interlock`, `message`: what was read, and what it must be. The station is driven to its safe state."""
+ACTION_DISPATCHED: Final = "action.dispatched"
+"""`trial`, `step`, `attempt`, `action` (id), `try` (1, 2 …), `station`, `device`, `path`, `verb`, `arguments` {args,
+kwargs}, `effect` (absolute | dedup | non_repeatable), `arms`, `continues`, `epoch`. On the disk before any byte leaves."""
+ACTION_ARMED: Final = "action.armed"
+"""`trial`, `action`, `evidence`: everything is prepared, and the bytes that act leave next. On the disk before them."""
+ACTION_ACKED: Final = "action.acked"
+"""`trial`, `action`, `evidence`: the instrument has taken the command."""
+ACTION_DONE: Final = "action.done"
+"""`trial`, `action`, `evidence`."""
+ACTION_FAILED: Final = "action.failed"
+"""`trial`, `action`, `message`: it has not happened (FAILED_CLEAN), or may be repeated at will."""
+ACTION_ABORTED: Final = "action.aborted"
+"""`trial`, `action`, `message`, `evidence`: stopped part-way, and `evidence` says how far."""
+ACTION_DOUBTFUL: Final = "action.doubtful"
+"""`trial`, `action`, `cause` (fault | interrupted), `message`: whether it happened is not known."""
+ACTION_RESOLVED: Final = "action.resolved"
+"""`trial`, `action`, `verdict` (done | not_done | partial | quarantine), `by` (instrument:NAME or a person), `note`,
+`evidence`."""
+ACTION_SKIPPED: Final = "action.skipped"
+"""`trial`, `action`, `attempt`: a replayed message whose action is done completed without touching the instrument."""
 TRIAL_OBSERVED: Final = "trial.observed"
 """`trial`, `outcomes` {name: {value, sem, unit}}, `analysis` {name, version, options}, `runs`, `lab_seconds`."""
 TRIAL_INFEASIBLE: Final = "trial.infeasible"

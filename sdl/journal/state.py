@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
-from sdl.journal import kinds
+from sdl.journal import actions, kinds
+from sdl.journal.actions import ActionState, ActionStatus
 from sdl.model import CampaignSpec, Outcome, Trial, TrialStatus
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ class StepState:
     runs: tuple[str, ...] = ()
     """uids of its runs; filled when done."""
     cause: str = ""
-    """Why it failed: fault, infeasible, interrupted or aborted."""
+    """Why it failed: fault, infeasible, interrupted, aborted, doubt or interlock."""
     message: str = ""
+    device: str = ""
+    """Device that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ class TrialState:
     steps: tuple[StepState, ...] = ()
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     message: str = ""
+    actions: Mapping[str, ActionState] = field(default_factory=dict)
+    """By id, in the order in which they were first dispatched."""
+
+    def doubts(self) -> list[ActionState]:
+        """Actions of which nobody knows yet whether they happened."""
+        return [action for action in self.actions.values() if action.status is ActionStatus.IN_DOUBT]
 
     def as_trial(self) -> Trial:
         """The trial as planners see it."""
@@ -100,16 +109,26 @@ class CampaignState:
     open_runs: Mapping[str, RunState] = field(default_factory=dict)
     """Runs without a stop document, by uid."""
     sessions: int = 0
+    opened_at: int = 0
+    """When the last session was opened, UTC, ns."""
     epoch: int = 0
     lab_seconds: float = 0.0
+    origins: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Station in a worker → its spool, and the number there of the last entry that came from it."""
     seq: int = 0
     created_at: int = 0
     updated_at: int = 0
+
+    def doubts(self) -> list[ActionState]:
+        """Actions in doubt, of all trials that have not ended."""
+        return [doubt for trial in self.trials.values() if trial.status.pending for doubt in trial.doubts()]
 
     def count(self, *status: TrialStatus) -> int:
         """How many trials have one of the statuses."""
         return sum(trial.status in status for trial in self.trials.values())
 
+
+_INTERRUPTED = frozenset({"interrupted", "aborted", "doubt", "interlock"})
 
 _Rule = Callable[[CampaignState, Mapping[str, Any], "Entry"], CampaignState]
 
@@ -148,6 +167,7 @@ def _opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Camp
         advice="",
         sessions=state.sessions + 1,
         epoch=body.get("epoch", 0),
+        opened_at=entry.at,
     )
 
 
@@ -207,9 +227,14 @@ def _step_done(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> C
 
 
 def _step_failed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-    status: StepStatus = "interrupted" if body["cause"] in ("interrupted", "aborted") else "failed"
-    changes = {"cause": body["cause"], "message": body.get("message", "")}
+    status: StepStatus = "interrupted" if body["cause"] in _INTERRUPTED else "failed"
+    changes = {"cause": body["cause"], "message": body.get("message", ""), "device": body.get("device", "")}
     return _step(state, body, status=status, ended_at=entry.at, **changes)
+
+
+def _action(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    trial = state.trials[body["trial"]]
+    return _trial(state, trial.number, actions=actions.apply(trial.actions, entry.kind, body, entry.at))
 
 
 def _document(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
@@ -241,6 +266,14 @@ _RULES: Mapping[str, _Rule] = {
     kinds.STEP_STARTED: _step_started,
     kinds.STEP_DONE: _step_done,
     kinds.STEP_FAILED: _step_failed,
+    kinds.ACTION_DISPATCHED: _action,
+    kinds.ACTION_ARMED: _action,
+    kinds.ACTION_ACKED: _action,
+    kinds.ACTION_DONE: _action,
+    kinds.ACTION_FAILED: _action,
+    kinds.ACTION_ABORTED: _action,
+    kinds.ACTION_DOUBTFUL: _action,
+    kinds.ACTION_RESOLVED: _action,
     kinds.DOCUMENT: _document,
     kinds.RUN_INTERRUPTED: _run_closed,
     kinds.TRIAL_OBSERVED: _becomes(TrialStatus.OBSERVED),
@@ -254,7 +287,13 @@ def fold(state: CampaignState, entry: Entry) -> CampaignState:
     rule = _RULES.get(entry.kind)
     if rule is not None:
         state = rule(state, entry.body, entry)
-    return replace(state, seq=entry.seq, updated_at=entry.at)
+    if "origin" in entry.body:
+        origin = entry.body["origin"]
+        state = replace(
+            state, origins={**state.origins, origin["station"]: (origin.get("spool", ""), origin["seq"])}
+        )
+    # Entries of stations may be folded a moment after later ones of the coordinator.
+    return replace(state, seq=max(state.seq, entry.seq), updated_at=max(state.updated_at, entry.at))
 
 
 def fold_all(campaign: str, entries: Iterable[Entry]) -> CampaignState:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from sdl import plugins
 from sdl.lab.code import load_object
+from sdl.lab.interlocks import interlock_faults
 from sdl.lab.procedure import Procedure, build_procedure
 from sdl.lab.spec import LabSpec
 from sdl.lab.yamlfile import YamlFile, faults_of, read_yaml
@@ -174,6 +175,7 @@ def _check_references(spec: LabSpec, file: YamlFile, folder: Path) -> Iterator[F
             find_driver(device.driver, folder)
         except InputError as error:
             yield file.fault(("devices", name, "driver"), str(error))
+    yield from interlock_faults(spec, file)
     yield from _check_simulation(spec, file)
 
 

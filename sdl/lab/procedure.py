@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,27 @@ class BoundStep:
     plan: Plan
     devices: tuple[str, ...]
     """Arguments that are devices."""
+    held: tuple[str, ...]
+    """The devices themselves, in the same order."""
     parameters: tuple[str, ...]
     """Arguments that are parameters of the trial."""
     time_limit: float | None
     """Lab seconds."""
+    backoff: float = 0.0
+    """Lab seconds before the first new try after a fault."""
 
     @property
     def name(self) -> str:
         """Name of the step."""
         return self.spec.name
+
+    def on(self, station: str | None) -> BoundStep:
+        """The same step on another of its stations; None for the first."""
+        if station is None or station == self.spec.station:
+            return self
+        names = self.spec.other_stations[station]
+        held = tuple(names.get(argument, argument) for argument in self.devices)
+        return replace(self, spec=self.spec.model_copy(update={"station": station}), held=held)
 
     def arguments(self, values: Mapping[str, Scalar]) -> dict[str, Any]:
         """The plan's arguments other than devices, for one trial."""
@@ -50,7 +62,8 @@ class BoundStep:
 
     def start(self, devices: Mapping[str, Any], values: Mapping[str, Scalar]) -> Iterator[Any]:
         """Call the plan: the messages of this step for one trial."""
-        return self.plan(**{name: devices[name] for name in self.devices}, **self.arguments(values))
+        held = dict(zip(self.devices, self.held, strict=True))
+        return self.plan(**{name: devices[own] for name, own in held.items()}, **self.arguments(values))
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,35 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
             raise ValueError(f"{step.time_limit} must be above 0 s")
     except ValueError as error:
         faults.append(f"time_limit: {error}")
+    try:
+        backoff = parse_quantity(step.backoff, "s")
+        if backoff < 0:
+            raise ValueError(f"{step.backoff} must not be below 0 s")
+    except ValueError as error:
+        faults.append(f"backoff: {error}")
+    faults += _other_stations(step, spec, devices)
     if faults:
         raise InputError([FileFault(fault) for fault in faults])
-    return BoundStep(step, plan, tuple(devices), tuple(taken), limit)
+    return BoundStep(step, plan, tuple(devices), tuple(devices), tuple(taken), limit, backoff)
+
+
+def _other_stations(step: StepSpec, spec: LabSpec, arguments: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the stations to try after the first."""
+    for station, names in step.other_stations.items():
+        if station not in spec.stations:
+            yield f"other_stations: no station {station!r}{plugins.suggest(station, list(spec.stations))}"
+            continue
+        there = spec.stations[station].devices
+        for argument in arguments:
+            own = names.get(argument, argument)
+            if own not in there:
+                yield (
+                    f"other_stations: {station!r} has no device {own!r} for the argument {argument!r}; "
+                    f"it has {', '.join(there)}"
+                )
+        stray = [name for name in names if name not in arguments]
+        yield from (
+            f"other_stations: {station!r}: {step.plan} takes no device {name!r}"
+            f"{plugins.suggest(name, list(arguments))}"
+            for name in stray
+        )

@@ -7,12 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from sdl.model import JSON, Name, Record
+from sdl.protocols import Effect
 
 __all__ = [
     "AnalysisSpec",
     "DeviceSpec",
     "InputSpec",
+    "InterlockSpec",
     "LabSpec",
+    "OnFault",
     "OnInterrupt",
     "ProcedureSpec",
     "SimulationSpec",
@@ -21,6 +24,7 @@ __all__ = [
 ]
 
 OnInterrupt = Literal["resume", "redo", "discard", "ask"]
+OnFault = Literal["fail", "pause"]
 
 
 class InputSpec(Record):
@@ -45,12 +49,18 @@ class DeviceSpec(Record):
     """As in tcp://192.168.1.20:4001; None when the device is simulated."""
     options: dict[str, JSON] = {}
     """Passed to the driver; quantities with units, as in `14.43 mm`."""
+    effects: dict[str, Effect] = {}
+    """What repeating an action does, by part or verb, as in `{trigger: read}`; wins over what the driver declares."""
 
 
 class StationSpec(Record):
     """Devices that one RunEngine drives."""
 
     devices: Annotated[tuple[Name, ...], Field(min_length=1)]
+    worker: str | None = None
+    """Address of the worker that has the station, as in tcp://192.168.1.20:5600; None for this process."""
+    worker_key: str | None = None
+    """File with the worker's public key, relative to the lab file; needed when the worker is on another machine."""
 
 
 class StepSpec(Record):
@@ -69,7 +79,13 @@ class StepSpec(Record):
     redo_from: Name | None = None
     """Earlier step to begin again from whenever this step is done again or begins in another session."""
     retries: int = Field(default=0, ge=0, le=10)
-    """How often to try again after a fault of the equipment."""
+    """How often to try again after a fault of the equipment, on each station."""
+    backoff: str | float = 0.0
+    """Lab time to wait before the first of these tries, as in `30 s`; each further wait is twice as long."""
+    other_stations: dict[Name, dict[Name, Name]] = {}
+    """Stations to try in turn once the retries are used up: station → {argument of the plan: its device there}."""
+    on_fault: OnFault = "fail"
+    """What follows when all of that did not help: the trial fails, or the campaign pauses and the trial waits."""
     time_limit: str | float | None = None
     """Lab time after which the step is given up as a fault, as in `10 min`; None for no limit."""
 
@@ -95,6 +111,22 @@ class ProcedureSpec(Record):
     description: str = ""
 
 
+class InterlockSpec(Record):
+    """What has to be true of a signal all the time."""
+
+    require: str
+    """As in `heater.temperature < 88 degC`: a signal of a device, one of `<` `<=` `>` `>=`, and a quantity."""
+    stations: tuple[Name, ...] = ()
+    """Stations that stop when it is not true; the one that has the device when empty."""
+    message: str = ""
+    """What to do about it, for the operator."""
+
+
+def _interlock(value: Any) -> Any:
+    """`name: requirement` is an interlock of nothing else."""
+    return {"require": value} if isinstance(value, str) else value
+
+
 class SimulationSpec(Record):
     """Simulated instruments that stand in for devices without an address."""
 
@@ -117,4 +149,5 @@ class LabSpec(Record):
     devices: Annotated[dict[Name, DeviceSpec], Field(min_length=1)]
     stations: Annotated[dict[Name, StationSpec], Field(min_length=1)]
     procedures: Annotated[dict[Name, ProcedureSpec], Field(min_length=1)]
+    interlocks: dict[Name, Annotated[InterlockSpec, BeforeValidator(_interlock)]] = {}
     simulation: SimulationSpec | None = None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,23 @@ from typing import Any
 from bluesky import Msg, RunEngine
 from bluesky.utils import FailedStatus, RequestAbort, RequestStop, RunEngineInterrupted
 
+from sdl.journal import JournalError
+from sdl.journal.actions import ActionState
 from sdl.lab.devices import close_devices, connect_devices, make_safe
+from sdl.lab.effects import InDoubt
+from sdl.lab.guard import Guard, StepOrder
 from sdl.lab.hold import Hold
-from sdl.model import Fault, Infeasible, SdlError
-from sdl.protocols import Clock
+from sdl.lab.host import OnDocument, PlanRefused
+from sdl.lab.interlocks import Bound, Interlock, Trip, bind, check
+from sdl.lab.preflight import NeedsLoop, PlanRules, preflight, preflight_here
+from sdl.lab.procedure import BoundStep
+from sdl.lab.receipts import ask
+from sdl.model import Fault, Infeasible, Scalar, SdlError
+from sdl.protocols import ActionRecord, Clock, Effect, Receipt
 
 __all__ = ["Aborted", "Station"]
 
 _OWN = str(Path(__file__).resolve().parents[1]) + "/"
-
-OnDocument = Callable[[str, dict[str, Any]], None]
-
 
 class Aborted(SdlError):
     """The plan was stopped on request."""
@@ -35,7 +42,23 @@ class Aborted(SdlError):
 class Station:
     """Devices and the RunEngine that drives them."""
 
-    def __init__(self, name: str, devices: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        devices: Mapping[str, Any],
+        clock: Clock,
+        effects: Mapping[str, Mapping[str, Effect]] | None = None,
+        stopped: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            name: of the station in the lab file.
+            devices: by name.
+            clock: lab time.
+            effects: what the lab file declares, by device.
+            stopped: gives the reason why nothing may act any more; empty while all is well.
+        """
         self.name = name
         self.devices = dict(devices)
         self.clock = clock
@@ -46,6 +69,12 @@ class Station:
         self._engine: RunEngine | None = None
         self._aborting = False
         self._call: asyncio.Future[Any] | None = None
+        self.guard = Guard(self.devices, effects, stopped)
+        """Every action of a plan goes through it."""
+        self._pausing = self._finished = False
+        self._resume = threading.Event()
+        self._interlocks: tuple[Bound, ...] = ()
+        self._rules: dict[tuple[str, ...], PlanRules] = {}
 
     async def open(self) -> None:
         """Start the RunEngine and connect the devices.
@@ -60,6 +89,7 @@ class Station:
         # The RunEngine must start the loop's thread itself; without context managers it leaves SIGINT alone.
         self._engine = RunEngine({}, loop=self._loop, context_managers=[], call_returns_result=True)
         self._engine.register_command("sleep", self._sleep)  # type: ignore[no-untyped-call]
+        self.guard.install(self._engine)
 
     async def _sleep(self, msg: Msg) -> None:
         """`bps.sleep(seconds)` waits for lab time."""
@@ -74,6 +104,8 @@ class Station:
         on_document: OnDocument,
         metadata: Mapping[str, Any],
         time_limit: float | None = None,
+        order: StepOrder | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> tuple[str, ...]:
         """Execute a plan; return the uids of its runs.
 
@@ -82,8 +114,12 @@ class Station:
             on_document: called with every document, in the RunEngine's thread; must not block.
             metadata: goes into every run's start document.
             time_limit: lab seconds after which the plan is aborted.
+            order: which step it is; its actions are recorded and guarded. Without one, nothing is recorded.
+            check: called before the plan begins, in the thread that waits for it.
 
         Raises:
+            JournalError: an action cannot be recorded, so it was not begun, or its end is not on record.
+            InDoubt: whether an action of the plan happened is not known.
             Fault: the equipment failed, the time limit passed, or the plan itself is wrong.
             Infeasible: the plan or a device says that the trial cannot give a material.
             Aborted: `abort` was called.
@@ -91,7 +127,7 @@ class Station:
         engine = self._running_engine()
         self._aborting = False
         call = asyncio.get_running_loop().run_in_executor(
-            self._executor, lambda: self._execute(engine, plan, on_document, metadata)
+            self._executor, lambda: self._execute(engine, plan, on_document, metadata, order, check)
         )
         self._call = call
         if time_limit is None:
@@ -100,15 +136,53 @@ class Station:
         if not done:
             await self.abort(f"over its time limit of {time_limit:g} s")
             await asyncio.wait({call})
-            call.exception()
+            if isinstance(error := call.exception(), InDoubt):
+                raise error
             raise Fault("", f"the plan was given up after its time limit of {time_limit:g} s of lab time")
         return call.result()
 
     def _execute(
+        self,
+        engine: RunEngine,
+        plan: Iterator[Any],
+        on_document: OnDocument,
+        metadata: Mapping[str, Any],
+        order: StepOrder | None,
+        check: Callable[[], None],
+    ) -> tuple[str, ...]:
+        check()
+        messages = self._to_its_end(plan)
+        if order is not None:
+            self.guard.begin(order)
+            messages = self.guard.numbered(messages)
+        try:
+            return self._run_engine(engine, messages, on_document, metadata)
+        finally:
+            if not self.guard.idle:
+                asyncio.run_coroutine_threadsafe(self.guard.settle(), self._loop).result()
+
+    def _to_its_end(self, plan: Iterator[Any]) -> Generator[Any, Any, Any]:
+        """The plan; notes when it has come to its end by itself."""
+        self._finished = False
+        answer = yield from _guarded(plan)
+        self._finished = True
+        return answer
+
+    def _run_engine(
         self, engine: RunEngine, plan: Iterator[Any], on_document: OnDocument, metadata: Mapping[str, Any]
     ) -> tuple[str, ...]:
+        runs: list[str] = []
+
+        def note(name: str, doc: dict[str, Any]) -> None:
+            if name == "start":
+                runs.append(doc["uid"])
+            on_document(name, doc)
+
         try:
-            result: Any = engine(_guarded(plan), on_document, **metadata)  # type: ignore[arg-type]
+            try:
+                engine(plan, note, **metadata)  # type: ignore[arg-type]
+            except RunEngineInterrupted:
+                self._after_pause(engine)
         except (RunEngineInterrupted, RequestAbort, RequestStop) as error:
             if engine.state == "paused":  # the plan paused itself, and nobody can resume it
                 engine.abort("plans cannot pause")  # type: ignore[no-untyped-call]
@@ -117,12 +191,118 @@ class Station:
             if self._aborting:
                 raise Aborted("aborted on request") from error
             raise _cause(error) from error
-        return tuple(result.run_start_uids)
+        return tuple(runs)
+
+    def _after_pause(self, engine: RunEngine) -> None:
+        """Wait until a pause that was asked for is over, and go on; others are raised."""
+        while self._pausing:
+            if engine.state != "paused":
+                if self._finished:  # the pause came when the plan had ended
+                    return
+                break
+            self._resume.wait()
+            self._resume.clear()
+            self._pausing = False
+            if self._aborting:
+                engine.abort("aborted while paused")  # type: ignore[no-untyped-call]
+                raise RequestAbort
+            with contextlib.suppress(RunEngineInterrupted):
+                engine.resume()  # type: ignore[no-untyped-call]
+                return
+        raise RunEngineInterrupted(engine.pause_msg)
+
+    async def pause(self) -> None:
+        """Stop what moves and hold the plan where it is, at once; `resume` goes on. Nothing is repeated.
+
+        Raises:
+            RuntimeError: no plan is running.
+        """
+        engine = self._running_engine()
+        self._pausing = True
+        try:
+            await asyncio.to_thread(engine.request_pause, False)
+        except Exception:
+            self._pausing = False
+            raise
+
+    def resume(self) -> None:
+        """Go on with a plan that `pause` holds."""
+        self._resume.set()
+
+    @property
+    def remote(self) -> bool:
+        """False: what this station does ends with this process."""
+        return False
+
+    async def run_step(
+        self,
+        step: BoundStep,
+        parameters: Mapping[str, Scalar],
+        order: StepOrder,
+        on_document: OnDocument,
+        metadata: Mapping[str, Any],
+    ) -> tuple[str, ...]:
+        """Execute a step; see `StationHost.run_step`."""
+        rules = self._rules_of(step)
+
+        def check() -> None:
+            self.guard.rules = rules
+            try:
+                faults = preflight_here(_lazily(step, self.devices, parameters), rules)
+            except NeedsLoop:
+                checking = preflight(_lazily(step, self.devices, parameters), rules)
+                faults = asyncio.run_coroutine_threadsafe(checking, self._loop).result()
+            if faults:
+                raise PlanRefused(faults)
+
+        plan = _lazily(step, self.devices, parameters)
+        return await self.run(plan, on_document, metadata, step.time_limit, order, check)
+
+    def _rules_of(self, step: BoundStep) -> PlanRules:
+        rules = self._rules.get(step.held)
+        if rules is None:
+            devices = {name: self.devices[name] for name in step.held}
+            rules = self._rules[step.held] = PlanRules(devices, self._interlocks, self._running_engine().commands)
+        return rules
+
+    async def bind(self, interlocks: Sequence[Interlock]) -> None:
+        """Hold plans against interlocks on devices of this station, too.
+
+        Raises:
+            InputError: a signal is not there, or has another kind of unit; with the line of the lab file.
+        """
+        self._interlocks = await self._in_loop(bind(interlocks, self.devices)) if interlocks else ()
+        self._rules.clear()
+
+    def block(self, action: ActionState) -> None:
+        """Let nothing act on the action's device until it is settled."""
+        self.guard.block(action)
+
+    def unblock(self, action: str) -> None:
+        """An action (id) is settled."""
+        self.guard.unblock(action)
+
+    def blocked(self, devices: tuple[str, ...]) -> ActionState | None:
+        """The action in doubt that blocks one of the devices, if any."""
+        return next((self.guard.doubts[name] for name in devices if name in self.guard.doubts), None)
+
+    async def check(self, interlocks: Sequence[Interlock]) -> list[Trip]:
+        """Read what interlocks on devices of this station are about; returns those that are violated."""
+        trips: list[Trip] = await self._in_loop(check(interlocks, self.devices)) if interlocks else []
+        return trips
+
+    async def receipt(self, action: ActionRecord) -> Receipt:
+        """Ask the action's device what became of it."""
+        answer: Receipt = await self._in_loop(ask(self.devices[action.device], action))
+        return answer
 
     async def abort(self, reason: str) -> None:
         """Stop the running plan now; its cleanup and the devices' `stop()` run. Does nothing on an idle station."""
         engine = self._running_engine()
         self._aborting = True
+        self.guard.give_up()
+        if self._pausing:
+            self._resume.set()
         while self._call is not None and not self._call.done():
             if engine.state != "idle":
                 with contextlib.suppress(Exception):  # it may have finished meanwhile
@@ -161,6 +341,11 @@ class Station:
         return self._engine
 
 
+def _lazily(step: BoundStep, devices: Mapping[str, Any], parameters: Mapping[str, Scalar]) -> Iterator[Any]:
+    """The step's messages; the plan is called in the RunEngine's thread, so what it raises is the step's fault."""
+    yield from step.start(devices, parameters)
+
+
 def _guarded(plan: Iterator[Any]) -> Generator[Any, Any, Any]:
     """The plan, unable to end the process: an exit inside it would end the RunEngine's loop, and nobody would hear."""
     try:
@@ -176,9 +361,10 @@ def _cause(error: BaseException) -> SdlError:
     while current is not None and current not in chain:
         chain.append(current)
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    for link in chain:
-        if isinstance(link, Infeasible | Fault):
-            return link
+    for kinds in ((JournalError,), (InDoubt,), (Infeasible, Fault)):
+        for link in chain:
+            if isinstance(link, kinds):
+                return link
     for link in chain:
         if isinstance(link, SdlError):
             return Fault("", str(link))

@@ -22,6 +22,10 @@ MOST_BYTES = 1 << 20
 """Files above this size are refused: a campaign file may come from anyone, and reading YAML is slow."""
 MOST_NODES = 200_000
 """Values that a file may hold once its aliases are written out."""
+MOST_CHARACTERS = 360
+"""Characters of one message; what is longer loses its middle."""
+MOST_LEVELS = 64
+"""Levels that a file may be nested."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,18 @@ class YamlFile:
 
     def fault(self, path: Sequence[str | int], message: str) -> FileFault:
         """A fault of this file at a path."""
-        return FileFault(message, self.name, self.line(path), ".".join(map(str, path)))
+        return FileFault(_readable(message), self.name, self.line(path), _dotted(path))
+
+
+def _readable(text: str) -> str:
+    """A message that quotes what a file holds, fit for one line of a terminal: no control characters, not endless."""
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[: MOST_CHARACTERS // 2]}…{text[-MOST_CHARACTERS // 3 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return _readable(".".join(map(str, path)))
 
 
 def read_yaml(path: str | Path) -> YamlFile:
@@ -58,30 +73,48 @@ def read_yaml(path: str | Path) -> YamlFile:
     Raises:
         InputError: the file is missing, is not UTF-8, or is not YAML; the message has the line.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     name = str(path)
     text = _text(path, name)
     reader = _Reader(name)
     try:
-        data = reader.plain(YAML(typ="rt", pure=True).load(text))
+        data = reader.plain(_library(name).load(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
         line = mark.line + 1 if mark else None
-        raise InputError([FileFault(f"not valid YAML: {problem}", name, line)]) from None
+        raise InputError([FileFault(_readable(f"not valid YAML: {problem}"), name, line)]) from None
     except RecursionError:
         raise InputError([FileFault("is nested too deeply, or holds itself", name)]) from None
     except (YAMLError, ValueError) as error:
         problem = " ".join(str(error).split())
-        raise InputError([FileFault(f"not valid YAML: {problem}", name)]) from None
+        raise InputError([FileFault(_readable(f"not valid YAML: {problem}"), name)]) from None
     except (LookupError, TypeError, AttributeError, AssertionError) as error:
         # The library is not total: `!!int ""`, `!!bool x` and the like end in one of these.
-        raise InputError([FileFault(f"not valid YAML: {type(error).__name__}: {error}", name)]) from None
+        message = f"not valid YAML: {type(error).__name__}: {error}"
+        raise InputError([FileFault(_readable(message), name)]) from None
     if not isinstance(data, dict):
         raise InputError([FileFault("the top level must be a mapping of keys to values", name, 1)])
     return YamlFile(name, data, text, reader.lines)
+
+
+def _library(name: str) -> Any:
+    """The YAML library, with an end to nesting: its scanner's time grows with the square of the depth."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.scanner import RoundTripScanner
+
+    class Shallow(RoundTripScanner):
+        def fetch_more_tokens(self) -> Any:
+            if len(self.flow_context) + len(self.indents) > MOST_LEVELS:
+                line = self.reader.get_mark().line + 1
+                message = f"is nested too deeply: more than {MOST_LEVELS} levels"
+                raise InputError([FileFault(message, name, line)])
+            return super().fetch_more_tokens()
+
+    library = YAML(typ="rt", pure=True)
+    library.Scanner = Shallow
+    return library
 
 
 def _text(path: str | Path, name: str) -> str:
@@ -157,7 +190,7 @@ class _Reader:
 
     def _fault(self, message: str, path: Path_) -> InputError:
         line = self.lines.get(path)
-        return InputError([FileFault(message, self.name, line, ".".join(map(str, path)))])
+        return InputError([FileFault(_readable(message), self.name, line, _dotted(path))])
 
 
 def faults_of(error: ValidationError, model: type[BaseModel], file: YamlFile) -> list[FileFault]:

@@ -9,6 +9,7 @@ from sdl.model.errors import (
     Infeasible,
     InputError,
     MissingExtra,
+    Refusal,
     SdlError,
     UnsafeState,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "RealParameter",
     "Reason",
     "Record",
+    "Refusal",
     "Scalar",
     "SdlError",
     "StoppingRule",

@@ -17,6 +17,7 @@ __all__ = [
     "Infeasible",
     "InputError",
     "MissingExtra",
+    "Refusal",
     "SdlError",
     "UnsafeState",
 ]
@@ -24,6 +25,9 @@ __all__ = [
 
 class SdlError(Exception):
     """Base of every error that sdl raises on purpose."""
+
+    clean = False
+    """Whether the action that raised it is known not to have happened."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,20 @@ class Fault(SdlError):
         return type(self), (self.device, self._message)
 
 
+class Refusal(Fault):
+    """The instrument answered that it does not do what it was asked, so it has not happened."""
+
+    clean = True
+
+
 class UnsafeState(Fault):
     """A device did not confirm its safe state. Somebody has to go and look."""
 
 
 class Infeasible(SdlError):
     """The trial cannot give a material: the chemistry or physics failed, the equipment did not."""
+
+    clean = True
 
 
 class Exhausted(SdlError):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from sdl.simulators._truth import TruthLog
+
 __all__ = ["FaultKind", "Faults", "Probe"]
 
 
@@ -134,9 +136,18 @@ class Probe:
         self.name = name
         self.faults = Faults()
         self.log: list[dict[str, Any]] = []
-        """What the instrument did, in order: `at` (lab s), `action`, and details."""
+        """What the instrument did, in order: `at` (lab s), `wall` (Unix ns), `instrument`, `action`, and details."""
         self._now = now
+        self._truth: TruthLog | None = None
+
+    def keep(self, truth: TruthLog) -> None:
+        """Write each action into a file as well, from now on."""
+        self._truth = truth
+        truth.begin(self.name, self._now())
 
     def record(self, action: str, **details: Any) -> None:
         """Add an action to the log; details must be JSON values."""
-        self.log.append({"at": self._now(), "action": action, **details})
+        entry = {"at": self._now(), "wall": time.time_ns(), "instrument": self.name, "action": action, **details}
+        self.log.append(entry)
+        if self._truth is not None:
+            self._truth.write(entry)

@@ -62,6 +62,7 @@ class ControlLoop:
         gain: of the plant, K at full power.
         time_constant: of the plant, s.
         closed: time constant wanted of the closed loop, s; stretched when the loop is run less often than that.
+        max_rate: the working setpoint never moves faster, degC/min, whatever `rate` is; 0 for no such limit.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class ControlLoop:
         gain: float = 120.0,
         time_constant: float = 70.0,
         closed: float = 15.0,
+        max_rate: float = 0.0,
     ) -> None:
         self.plant = plant
         self.target = 20.0
@@ -80,6 +82,8 @@ class ControlLoop:
         """degC, where the ramp has got to."""
         self.rate = 0.0
         """Ramp, degC/min; 0 for none."""
+        self.max_rate = max_rate
+        """Fastest ramp, degC/min; 0 for no limit."""
         self.manual = False
         self.output = 0.0
         """Commanded power, 0 to 1."""
@@ -88,9 +92,13 @@ class ControlLoop:
         self._at = clock.now()
 
     def retarget(self, value: float) -> None:
-        """Set the target; a ramp starts from the present temperature."""
+        """Set the target. A ramp starts from the present temperature.
+
+        Where ramps have a limit it starts from the working setpoint, which that limit forbids to move at once.
+        """
         self.target = value
-        self.working = self.plant.temperature()
+        if not self.max_rate:
+            self.working = self.plant.temperature()
 
     def step(self, heating: bool = True) -> None:
         """Bring ramp and power up to the present; without `heating` the power has no effect."""
@@ -102,7 +110,12 @@ class ControlLoop:
         self.plant.set_power(self.output if heating else 0.0)
 
     def _ramp(self, elapsed: float) -> None:
-        reach = self.rate * elapsed / 60 if self.rate else math.inf
+        if self.manual and self.max_rate:
+            # The controller does not regulate: once it does again, it starts from the temperature there is then.
+            self.working = self.plant.temperature()
+            return
+        rate = min((rate for rate in (self.rate, self.max_rate) if rate), default=0.0)
+        reach = rate * elapsed / 60 if rate else math.inf
         self.working += max(-reach, min(reach, self.target - self.working))
 
     def _regulate(self, elapsed: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from sdl.devices._ne1000_protocol import RATE_UNITS, VOLUME_UNITS, format_number, rate_limits
 from sdl.protocols import Clock
 from sdl.simulators._faults import Probe
+from sdl.simulators._ne1000_delivery import Deliveries
 
 __all__ = ["Refused", "SimulatedPump"]
 
@@ -25,7 +27,7 @@ class SimulatedPump:
     """One pump of a chain.
 
     It integrates its rate over lab time. `DIS` counts to 9999 and starts anew. Rates are limited by the diameter
-    as the manual says. When switched on it has the alarm R pending.
+    as the manual says. When switched on it has the alarm R pending. Its log says what it delivered: see `Deliveries`.
     """
 
     probe: Probe
@@ -46,15 +48,22 @@ class SimulatedPump:
     alarm: str = "R"
     watchdog: int = 0
     """Seconds (wall) of silence after which the pump stops in safe mode; 0 in basic mode."""
+    max_volume: float | None = None
+    """Largest volume of a delivery, uL: `VOL` and `RUN` above it are refused with `?OOR`. Deliveries without an end
+    (`VOL 0`) have no volume to compare."""
+    deadman: float | None = None
+    """Wall seconds without a valid packet after which it stops, in either mode; None for never."""
     moved: dict[str, float] = field(default_factory=lambda: {"INF": 0.0, "WDR": 0.0})
-    """Accumulated volumes, uL."""
-    _phase: float = 0.0
+    """Accumulated volumes as `DIS` tells them, uL."""
+    changed_at: float = 0.0
+    """Lab time at which the flow that `on_rate` is told began."""
     _at: float = 0.0
     _told: float = 0.0
     _heard: float | None = None
 
     def __post_init__(self) -> None:
         self._at = self.clock.now()
+        self._deliveries = Deliveries(self.probe)
         self.probe.faults.on_change.append(self.advance)
 
     @property
@@ -73,48 +82,76 @@ class SimulatedPump:
             return 0.0
         return self.rate * RATE_UNITS[self.rate_unit] * (1 if self.direction == "INF" else -1)
 
+    @property
+    def goal(self) -> float:
+        """Volume of a delivery, uL; 0 for no end."""
+        return self.target * VOLUME_UNITS[self.volume_unit]
+
+    @property
+    def total(self) -> dict[str, float]:
+        """Volume moved in each direction since it was switched on, uL."""
+        return dict(self._deliveries.total)
+
+    def due(self) -> float:
+        """Wall seconds until it changes of its own accord: its volume is out, or its watchdog has waited enough."""
+        waits = [math.inf]
+        if self.goal and self._told:
+            end = self._at + 60 * max(self.goal - self._deliveries.delivered, 0.0) / abs(self._told)
+            waits.append((end - self.clock.now()) / self.clock.speed)
+        if self.safe and self._heard is not None:
+            waits.append(self._heard + self.watchdog - time.monotonic())
+        return min(waits)
+
     def advance(self) -> None:
         """Bring volumes, watchdog and alarms up to the present."""
         now = self.clock.now()
-        minutes, self._at = (now - self._at) / 60, now
-        if self._told:
-            self._move(abs(self._told) * minutes)
+        before, self._at = self._at, now
+        ended = self._move((now - before) / 60) if self._told else None
         if self.running and self.stall_alarm and self.probe.faults.stuck:
             self._trip("S")
-        silent = self._heard is not None and time.monotonic() - self._heard > self.watchdog
-        if self.safe and silent:
+        if self.safe and self._heard is not None and time.monotonic() - self._heard > self.watchdog:
             self._heard = None
             self._trip("T")
-        self._tell()
+        self._tell(now if ended is None else before + 60 * ended)
 
-    def _move(self, volume: float) -> None:
-        goal = self.target * VOLUME_UNITS[self.volume_unit]
-        if goal and self._phase + volume >= goal:
-            volume = max(goal - self._phase, 0.0)
-            self.state = "S"
-            self.probe.record("target", volume=goal)
-        self._phase += volume
+    def _move(self, minutes: float) -> float | None:
+        """Move liquid for so long; when the volume was out before that, the minutes that it took."""
+        rate = abs(self._told)
+        volume = self._deliveries.move(rate * minutes, self.direction, self.goal)
         self.moved[self.direction] += volume
         largest = 10_000 * VOLUME_UNITS[self.volume_unit]
         if self.moved[self.direction] >= largest:
             self.moved[self.direction] -= largest
+        if not self.goal or self._deliveries.delivered < self.goal:
+            return None
+        self.state = "S"
+        self._deliveries.end("target", self.direction, over=True)
+        return min(volume / rate, minutes)
 
-    def _trip(self, alarm: str) -> None:
+    def _trip(self, alarm: str, action: str = "alarm") -> None:
         self.state, self.alarm = "S", alarm
-        self.probe.record("alarm", alarm=alarm)
+        self._deliveries.end(action, self.direction, over=True, alarm=alarm)
 
-    def _tell(self) -> None:
+    def _tell(self, at: float) -> None:
         flow = self.flow()
         if flow != self._told:
-            self._told = flow
+            self._told, self.changed_at = flow, at
             self.on_rate(flow)
 
     def reset(self) -> None:
         """Interrupt its power: it stops, with alarm R; what it was set to is kept."""
         self.advance()
-        self._trip("R")
+        self._trip("R", "reset")
         self._heard = None
-        self._tell()
+        self._tell(self._at)
+
+    def make_safe(self) -> None:
+        """Stop; a delivery under way or paused cannot be continued."""
+        self.advance()
+        if self.state != "S":
+            self.state = "S"
+            self._deliveries.end("stop", self.direction, over=True, state="S")
+        self._tell(self._at)
 
     def hear(self) -> None:
         """A valid packet came: the watchdog starts anew."""
@@ -130,7 +167,7 @@ class SimulatedPump:
             data = self._do(command)
         except Refused as error:
             data = f"?{error}"
-        self._tell()
+        self._tell(self._at)
         return self.state + data
 
     def _do(self, command: str) -> str:
@@ -173,10 +210,10 @@ class SimulatedPump:
         if not argument:
             return format_number(self.target) + self.volume_unit
         self._need_rest()
-        if argument in VOLUME_UNITS:
-            self.volume_unit = argument
-        else:
-            self.target = _number(argument, 0.0, 9999.0)
+        known = argument in VOLUME_UNITS
+        unit, target = (argument, self.target) if known else (self.volume_unit, _number(argument, 0.0, 9999.0))
+        self._need_volume(target * VOLUME_UNITS[unit])
+        self.volume_unit, self.target = unit, target
         return ""
 
     def _do_dir(self, argument: str) -> str:
@@ -187,7 +224,9 @@ class SimulatedPump:
         if self.running and self.target:
             raise Refused("NA")
         other = "WDR" if self.direction == "INF" else "INF"
-        self.direction = other if argument == "REV" else argument
+        before, self.direction = self.direction, other if argument == "REV" else argument
+        if self.direction != before and self.state != "S":
+            self._deliveries.end("direction", before, over=False, to=self.direction)
         if self.running:
             self.state = self.direction[0]
         return ""
@@ -195,18 +234,19 @@ class SimulatedPump:
     def _do_run(self, argument: str) -> None:
         if self.running:
             raise Refused("NA")
-        if self.rate <= 0:
+        rate = self.rate * RATE_UNITS[self.rate_unit]
+        # Both were in their limits when they were set; another syringe or unit may have been set since.
+        if rate <= 0 or not _within(rate, *rate_limits(self.diameter)):
             raise Refused("OOR")
-        if self.state == "S":
-            self._phase = 0.0
-        self.state = self.direction[0]
-        self.probe.record("run", rate=self.rate * RATE_UNITS[self.rate_unit], direction=self.direction)
+        self._need_volume(self.goal)
+        continued, self.state = self.state == "P", self.direction[0]
+        self._deliveries.run(direction=self.direction, rate=rate, target=self.goal, continued=continued)
 
     def _do_stp(self, argument: str) -> None:
         if self.state == "S":
             raise Refused("NA")
         self.state = "P" if self.running else "S"
-        self.probe.record("stop", state=self.state)
+        self._deliveries.end("stop", self.direction, over=self.state == "S", state=self.state)
 
     def _do_dis(self, argument: str) -> str:
         size = VOLUME_UNITS[self.volume_unit]
@@ -232,13 +272,21 @@ class SimulatedPump:
         if self.running:
             raise Refused("NA")
 
+    def _need_volume(self, volume: float) -> None:
+        if self.max_volume is not None and not _within(volume, 0.0, self.max_volume):
+            raise Refused("OOR")
+
 
 def _number(text: str, low: float, high: float) -> float:
     digits = text.replace(".", "", 1)
     if not digits.isdigit() or len(digits) > 4:
         raise Refused
     value = float(text)
-    # Four digits are compared with a limit that has more.
-    if not low * 0.9995 <= value <= high * 1.0005:
+    if not _within(value, low, high):
         raise Refused("OOR")
     return value
+
+
+def _within(value: float, low: float, high: float) -> bool:
+    """Four digits are compared with limits that have more."""
+    return low * 0.9995 <= value <= high * 1.0005

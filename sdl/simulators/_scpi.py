@@ -62,10 +62,19 @@ class ScpiServer(InstrumentServer):
         identity: the four fields of `*IDN?`.
         commands: header in the notation of SCPI (`TRACe[:DATA]?`) → coroutine function of the parameters.
         latency: wall seconds before each reply.
+        deadman: wall seconds of silence after which it makes itself safe; None for never.
     """
 
-    def __init__(self, probe: Probe, *, identity: str, commands: Mapping[str, Handler], latency: float = 0.0) -> None:
-        super().__init__(probe, latency=latency)
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        identity: str,
+        commands: Mapping[str, Handler],
+        latency: float = 0.0,
+        deadman: float | None = None,
+    ) -> None:
+        super().__init__(probe, latency=latency, deadman=deadman)
         self._identity = identity
         self._errors: deque[tuple[int, str]] = deque()
         self._events = 0
@@ -75,6 +84,10 @@ class ScpiServer(InstrumentServer):
 
     async def reset(self) -> None:
         """Bring the instrument to the state that `*RST` asks for."""
+        await self.abort()
+
+    async def make_safe(self) -> None:
+        """Abort the acquisition."""
         await self.abort()
 
     async def stop(self) -> None:
@@ -130,6 +143,7 @@ class ScpiServer(InstrumentServer):
         if task is not None and not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            self.probe.record("abort")
 
     def _remember(self, refusal: ScpiRefusal) -> None:
         self._events |= 0x20 if -200 < refusal.code <= -100 else 0x10 if -300 < refusal.code <= -200 else 0x08
@@ -142,6 +156,7 @@ class ScpiServer(InstrumentServer):
         header, _, rest = unit.partition(" ")
         for pattern, handler in self._headers:
             if pattern.fullmatch(header):
+                self.renew(unit.encode())
                 return await handler([p.strip() for p in _split(rest, ",")] if rest.strip() else [])
         raise ScpiRefusal(-113, header)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 
+from sdl.simulators._deadman import DeadMan
 from sdl.simulators._faults import FaultKind, Probe
 
 __all__ = ["InstrumentServer"]
@@ -20,11 +21,14 @@ class InstrumentServer(ABC):
         probe: faults and log; the default of `probe_of`.
         port: 0 lets the system choose.
         latency: wall seconds before each reply.
+        deadman: wall seconds without a valid request after which the instrument makes itself safe; None for never.
     """
 
-    def __init__(self, probe: Probe, *, port: int = 0, latency: float = 0.0) -> None:
+    def __init__(self, probe: Probe, *, port: int = 0, latency: float = 0.0, deadman: float | None = None) -> None:
         self.probe = probe
         self.latency = latency
+        self.leases = [] if deadman is None else [DeadMan(deadman, probe, self.make_safe)]
+        """Dead-man leases of the instruments behind this port that have one."""
         self._port = port
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -45,6 +49,14 @@ class InstrumentServer(ABC):
         """Reply of the `garbage` fault."""
         return _JUNK
 
+    async def make_safe(self) -> None:  # noqa: B027 - not every server has something to make safe
+        """Drive the instrument to its safe state; called when its dead-man lease has run out."""
+
+    def renew(self, request: bytes) -> None:
+        """A valid request came: the dead-man lease of the instrument it is for begins anew."""
+        for lease in self.leases:
+            lease.renew()
+
     def probe_of(self, request: bytes) -> Probe:
         """The instrument that a request is for."""
         return self.probe
@@ -57,6 +69,8 @@ class InstrumentServer(ABC):
         """Listen on 127.0.0.1 and return the address, `tcp://127.0.0.1:port`."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
+        for lease in self.leases:
+            lease.start()
         return f"tcp://127.0.0.1:{self._port}"
 
     async def stop(self) -> None:
@@ -64,6 +78,8 @@ class InstrumentServer(ABC):
         if self._server is None:
             return
         server, self._server = self._server, None
+        for lease in self.leases:
+            await lease.stop()
         server.close()
         tasks = list(self._connections)
         for writer in self._connections.values():
@@ -102,6 +118,7 @@ class InstrumentServer(ABC):
 
     async def _reply(self, request: bytes, fault: FaultKind | None) -> bytes | None:
         if fault is FaultKind.REFUSE:
+            self.renew(request)
             return self.refusal(request)
         if fault is FaultKind.GARBAGE:
             return self.garbage(request)

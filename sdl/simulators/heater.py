@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -28,11 +29,14 @@ class HeaterServer(InstrumentServer):
         probe: faults and log; `stuck` means that the power does not reach the plant.
         clock: lab time.
         plant: what is heated; a `FirstOrderPlant` by default.
-        low: lowest setpoint that the controller takes, degC.
+        low: lowest setpoint that the controller takes, degC; a write outside is refused with exception 3.
         high: highest, degC.
+        max_ramp: the working setpoint never moves faster, degC/min, whatever the rate register says; 0 for no limit.
+        safe_temperature: setpoint of the safe state, degC; the nearest there is within the limits.
         unit: Modbus unit that answers.
         port: 0 lets the system choose.
         latency: wall seconds before each reply.
+        deadman: wall seconds of silence after which it turns its heating off; None for never.
     """
 
     def __init__(
@@ -43,15 +47,19 @@ class HeaterServer(InstrumentServer):
         *,
         low: float = 0.0,
         high: float = 300.0,
+        max_ramp: float = 0.0,
+        safe_temperature: float = 20.0,
         unit: int = 1,
         port: int = 0,
         latency: float = 0.0,
+        deadman: float | None = None,
     ) -> None:
-        super().__init__(probe, port=port, latency=latency)
-        self.loop = ControlLoop(plant or FirstOrderPlant(clock), clock)
+        super().__init__(probe, port=port, latency=latency, deadman=deadman)
+        self.loop = ControlLoop(plant or FirstOrderPlant(clock), clock, max_rate=max_ramp)
         self.sensor_break = False
         """Set it to break the sensor."""
         self._clock, self._low, self._high, self._unit = clock, low, high, unit
+        self._safe_temperature = min(max(safe_temperature, low), high)
         self._modbus: ModbusTcpServer | None = None
         self._upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._lock = asyncio.Lock()
@@ -90,12 +98,23 @@ class HeaterServer(InstrumentServer):
             await self._modbus.shutdown()  # type: ignore[no-untyped-call]
             self._modbus = None
 
+    async def make_safe(self) -> None:
+        """Manual mode, no output, and a setpoint that does not heat once somebody switches to automatic."""
+        self._tick()
+        for register, value in (
+            (Register.MANUAL, 1),
+            (Register.OUTPUT, 0),
+            (Register.TARGET, round(self._safe_temperature * SCALE)),
+        ):
+            self._write(register, value)
+
     async def read_request(self, reader: asyncio.StreamReader) -> bytes:
         return await _frame(reader)
 
     async def answer(self, request: bytes) -> bytes | None:
         if self._upstream is None or request[6] != self._unit:
             return None
+        self.renew(request)
         reader, writer = self._upstream
         async with self._lock:
             writer.write(request)
@@ -124,11 +143,13 @@ class HeaterServer(InstrumentServer):
             for register, value in self._registers().items():
                 current[register - start] = value & 0xFFFF
             return None
-        for offset, value in enumerate(values):
-            refused = self._write(address + offset, value - 0x10000 if value >= 0x8000 else value)
-            if refused is not None:
-                return refused
-        return None
+        signed = {address + i: value - 0x10000 if value >= 0x8000 else value for i, value in enumerate(values)}
+        # All are looked at before the first is written: what is refused changes nothing.
+        refused = next((fault for fault in itertools.starmap(self._refuses, signed.items()) if fault), None)
+        if refused is None:
+            for written in signed.items():
+                self._write(*written)
+        return refused
 
     def _registers(self) -> dict[Register, int]:
         loop = self.loop
@@ -142,25 +163,29 @@ class HeaterServer(InstrumentServer):
             Register.MANUAL: int(loop.manual),
         }
 
-    def _write(self, register: int, value: int) -> ExcCodes | None:
+    def _refuses(self, register: int, value: int) -> ExcCodes | None:
+        allowed = {
+            Register.TARGET: self._low <= value / SCALE <= self._high,
+            Register.OUTPUT: self.loop.manual and 0 <= value <= 100 * SCALE,
+            Register.RATE: value >= 0,
+            Register.MANUAL: value in (0, 1),
+        }
+        if register not in allowed:
+            return ExcCodes.ILLEGAL_ADDRESS
+        return None if allowed[Register(register)] else ExcCodes.ILLEGAL_VALUE
+
+    def _write(self, register: int, value: int) -> None:
         loop = self.loop
         if register == Register.TARGET:
-            if not self._low <= value / SCALE <= self._high:
-                return ExcCodes.ILLEGAL_VALUE
             loop.retarget(value / SCALE)
         elif register == Register.OUTPUT:
-            if not loop.manual or not 0 <= value <= 100 * SCALE:
-                return ExcCodes.ILLEGAL_VALUE
             loop.output = value / (100 * SCALE)
-        elif register == Register.RATE and value >= 0:
+        elif register == Register.RATE:
             loop.rate = value / SCALE
-        elif register == Register.MANUAL and value in (0, 1):
-            loop.manual = bool(value)
         else:
-            return ExcCodes.ILLEGAL_ADDRESS
+            loop.manual = bool(value)
         self.probe.record("write", register=Register(register).name.lower(), value=value)
         self._tick()
-        return None
 
     def _tick(self) -> None:
         self.loop.step(heating=not self.probe.faults.stuck)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 from sdl.devices._ne1000_protocol import safe_packet, unpack_safe
+from sdl.simulators._deadman import DeadMan
 from sdl.simulators._faults import Probe
 from sdl.simulators._ne1000_pump import SimulatedPump
 from sdl.simulators._server import InstrumentServer
@@ -13,9 +15,14 @@ from sdl.simulators._server import InstrumentServer
 __all__ = ["Ne1000Server", "SimulatedPump"]
 
 
+_AFTER = 5e-4
+"""Wall seconds by which a timer is late, so that what it is for is due by then."""
+
+
 class Ne1000Server(InstrumentServer):
     """Serves a chain of pumps. Protocol: NE-1000 user manual, publication 1200-01, §10.2–10.4.
 
+    What a pump does of its own accord (its volume is out, its watchdog has waited enough) happens by a timer.
     Pumps start in basic mode, as delivered; `SAF` switches a pump to safe mode and back.
     A fault put into one pump hits the requests that are addressed to it; `cut` cuts the line of all.
 
@@ -28,6 +35,22 @@ class Ne1000Server(InstrumentServer):
     def __init__(self, pumps: Mapping[int, SimulatedPump], *, port: int = 0, latency: float = 0.0) -> None:
         self.pumps = dict(pumps)
         super().__init__(next(iter(self.pumps.values())).probe, port=port, latency=latency)
+        self._leases = {unit: _lease(pump, pump.deadman) for unit, pump in self.pumps.items() if pump.deadman}
+        self.leases = list(self._leases.values())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        for pump in self.pumps.values():
+            pump.probe.faults.on_change.append(self._on_change)
+
+    async def start(self) -> str:
+        self._loop = asyncio.get_running_loop()
+        return await super().start()
+
+    async def stop(self) -> None:
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+        await super().stop()
 
     async def read_request(self, reader: asyncio.StreamReader) -> bytes:
         """A safe-mode packet, from STX on, or a basic-mode line, whichever begins."""
@@ -43,6 +66,11 @@ class Ne1000Server(InstrumentServer):
         pump = self.pumps.get(self._address(packet))
         # To a pump in basic mode a packet is gibberish that lasts until a carriage return.
         return packet if pump is None or pump.safe else packet + await reader.readuntil(b"\r")
+
+    def renew(self, request: bytes) -> None:
+        lease = self._leases.get(self._address(request))
+        if lease is not None:
+            lease.renew()
 
     def probes(self) -> list[Probe]:
         return [pump.probe for pump in self.pumps.values()]
@@ -67,7 +95,9 @@ class Ne1000Server(InstrumentServer):
 
     def _execute(self, pump: SimulatedPump, request: bytes, text: str) -> bytes:
         pump.hear()
+        self.renew(request)
         reply = pump.execute(text.lstrip("0123456789"))
+        self._set_timer()
         address = self._address(request)
         # A reply leaves in the mode that the command leaves behind.
         return safe_packet(f"{address:02d}{reply}") if pump.safe else _basic(address, reply)
@@ -77,6 +107,24 @@ class Ne1000Server(InstrumentServer):
         pump = self.pumps[address]
         return safe_packet(f"{address:02d}{pump.state}?NA") if pump.safe else _basic(address, f"{pump.state}?NA")
 
+    def _on_change(self) -> None:
+        # A fault may be put in from another thread than the one that serves.
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._set_timer)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = min(pump.due() for pump in self.pumps.values())
+        if self._loop is not None and math.isfinite(due):
+            self._timer = self._loop.call_later(max(due, 0.0) + _AFTER, self._advance)
+
+    def _advance(self) -> None:
+        for pump in self.pumps.values():
+            pump.advance()
+        self._set_timer()
+
     def _address(self, request: bytes) -> int:
         text = self._text(request)
         digits = text[: len(text) - len(text.lstrip("0123456789"))][:2]
@@ -85,6 +133,13 @@ class Ne1000Server(InstrumentServer):
     def _text(self, request: bytes) -> str:
         data = request[2:-3] if request[:1] == b"\x02" else request
         return "".join(chr(byte) for byte in data if 0x20 < byte < 0x7F).upper()
+
+
+def _lease(pump: SimulatedPump, limit: float) -> DeadMan:
+    async def act() -> None:
+        pump.make_safe()
+
+    return DeadMan(limit, pump.probe, act)
 
 
 def _basic(address: int, text: str) -> bytes:

@@ -21,7 +21,6 @@ __all__ = ["SpectralSample", "SpectrometerServer"]
 
 T = TypeVar("T")
 Array = npt.NDArray[np.float64]
-_SHORTEST, _LONGEST, _MOST = 1e-3, 0.15, 1000
 _TIME = {"S": 1.0, "MS": 1e-3, "US": 1e-6}
 
 
@@ -44,24 +43,51 @@ class SpectrometerServer(ScpiServer):
         probe: faults and log.
         clock: lab time; exposures take their time on it.
         latency: wall seconds before each reply.
+        min_integration: shortest exposure, s; a setting outside the limits is refused with error -222.
+        max_integration: longest exposure, s.
+        max_averages: most exposures to one spectrum.
+        deadman: wall seconds of silence after which it aborts and shuts the lamp off; None for never.
     """
 
-    def __init__(self, sample: SpectralSample, probe: Probe, clock: Clock, *, latency: float = 0.0) -> None:
+    def __init__(
+        self,
+        sample: SpectralSample,
+        probe: Probe,
+        clock: Clock,
+        *,
+        latency: float = 0.0,
+        min_integration: float = 1e-3,
+        max_integration: float = 0.15,
+        max_averages: int = 1000,
+        deadman: float | None = None,
+    ) -> None:
         self._sample, self._clock = sample, clock
-        super().__init__(probe, identity="sdl,UV-Vis simulator,0,1.0", commands=self._own_commands(), latency=latency)
+        self._shortest, self._longest, self._most = min_integration, max_integration, max_averages
+        super().__init__(
+            probe,
+            identity="sdl,UV-Vis simulator,0,1.0",
+            commands=self._own_commands(),
+            latency=latency,
+            deadman=deadman,
+        )
         self._open = False
         self._defaults()
 
     def _defaults(self) -> None:
-        self._integration, self._averages = 0.1, 1
+        self._integration, self._averages = min(max(0.1, self._shortest), self._longest), 1
         self._format, self._length, self._swapped = "ASC", 64, False
         self._spectrum: Array | None = None
 
     async def reset(self) -> None:
-        """Shutter closed, 100 ms, one exposure, text format, no spectrum."""
+        """Shutter closed, 100 ms or the nearest there is, one exposure, text format, no spectrum."""
         await super().reset()
         self._shutter(False)
         self._defaults()
+
+    async def make_safe(self) -> None:
+        """Abort the acquisition and close the lamp's shutter."""
+        await self.abort()
+        self._shutter(False)
 
     def _shutter(self, opened: bool) -> None:
         if self._open != opened and not self.probe.faults.stuck:
@@ -101,18 +127,19 @@ class SpectrometerServer(ScpiServer):
 
     async def _initiate(self, _: list[str]) -> None:
         self.begin(self._acquire)
+        self.probe.record("init", integration=self._integration, averages=self._averages, shutter_open=self._open)
 
     async def _set_integration(self, parameters: list[str]) -> None:
         seconds = number(_single(parameters), _TIME)
-        if not _SHORTEST <= seconds <= _LONGEST:
-            limits = f"{_SHORTEST * 1e3:g} to {_LONGEST * 1e3:g} ms"
+        if not self._shortest <= seconds <= self._longest:
+            limits = f"{self._shortest * 1e3:g} to {self._longest * 1e3:g} ms"
             raise ScpiRefusal(-222, f"integration time {seconds * 1e3:g} ms, limits {limits}")
         self._integration = seconds
 
     async def _set_averages(self, parameters: list[str]) -> None:
         count = number(_single(parameters))
-        if not 1 <= count <= _MOST:
-            raise ScpiRefusal(-222, f"{count:g} averages, limits 1 to {_MOST}")
+        if not 1 <= count <= self._most:
+            raise ScpiRefusal(-222, f"{count:g} averages, limits 1 to {self._most}")
         self._averages = round(count)
 
     async def _set_output(self, parameters: list[str]) -> None:

@@ -123,7 +123,7 @@ def test_settings_are_checked_together() -> None:
         )
     found = {fault.path: fault.message for fault in caught.value.faults}
     assert "did you mean 'silver'" in found["instruments.a.role"]
-    assert found["instruments.b.colour"] == "unknown key"
+    assert found["instruments.b.colour"] == "unknown key; known: deadman, role, address, chain, max_volume"
     assert found["instruments.d"] == "address 2 of chain rack is taken by c"
     assert "did you mean 'reactor_volume'" in found["options.reactor_volum"]
     assert "options.tanks" in found

@@ -61,6 +61,24 @@ def test_history_counts_what_was_delivered() -> None:
     assert history.delivered("a", 30.0) == pytest.approx(30.0)
 
 
+def test_history_takes_late_news() -> None:
+    """A change that becomes known after later ones of other feeds is in its place, and theirs stay."""
+    history = FlowHistory(("a", "b"))
+    assert history.delivered("a", 5.0) == 0.0
+    history.set("a", 60.0, 0.0)
+    history.set("b", 30.0, 10.0)
+    history.set("b", 90.0, 20.0)
+    history.set("a", 0.0, 15.0)
+    assert [history.at(t) for t in (5.0, 12.0, 17.0, 25.0)] == [
+        {"a": 60.0, "b": 0.0},
+        {"a": 60.0, "b": 30.0},
+        {"a": 0.0, "b": 30.0},
+        {"a": 0.0, "b": 90.0},
+    ]
+    assert history.delivered("a", 30.0) == 15.0
+    assert history.delivered("b", 30.0) == 20.0
+
+
 def test_residence_quantiles_have_mean_one_and_narrow_with_tanks() -> None:
     """A cascade's residence volumes spread about their mean, less so with more tanks."""
     wide, narrow = residence_quantiles(5, 9), residence_quantiles(100, 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 
@@ -21,11 +22,20 @@ class FlowHistory:
         self._flows: list[tuple[float, ...]] = []
 
     def set(self, feed: str, rate: float, at: float) -> None:
-        """From lab time `at` on, `feed` flows at `rate` uL/min. Times must not go back."""
-        flows = list(self._flows[-1]) if self._flows else [0.0] * len(self.feeds)
-        flows[self.feeds.index(feed)] = max(rate, 0.0)
-        self._times.append(max(at, self._times[-1]) if self._times else at)
-        self._flows.append(tuple(flows))
+        """From lab time `at` on, `feed` flows at `rate` uL/min.
+
+        It may be earlier than changes of other feeds that are known already; a later change of the same feed that is
+        known already is overwritten.
+        """
+        row = bisect_right(self._times, at)
+        before = self._flows[row - 1] if row else (0.0,) * len(self.feeds)
+        self._times.insert(row, at)
+        self._flows.insert(row, before)
+        index = self.feeds.index(feed)
+        for later in range(row, len(self._flows)):
+            flows = list(self._flows[later])
+            flows[index] = max(rate, 0.0)
+            self._flows[later] = tuple(flows)
 
     def entered(self, volume: float, at: float) -> float | None:
         """Lab time at which the liquid came in that is `volume` uL past the inlet at `at`; None for the first fill."""
@@ -51,7 +61,7 @@ class FlowHistory:
 
     def delivered(self, feed: str, until: float) -> float:
         """Volume that a feed delivered so far, uL."""
-        index, ends = self.feeds.index(feed), [*self._times[1:], until]
+        index, ends = self.feeds.index(feed), [*self._times, until][1:]
         return sum(
             flows[index] * max(min(end, until) - start, 0.0) / 60
             for start, end, flows in zip(self._times, ends, self._flows, strict=True)

@@ -94,9 +94,9 @@ class SilverFlowTwin:
         self._shares = residence_quantiles(self.options.tanks, 5)
         self._absorbance = lru_cache(maxsize=32)(self._absorbance_of_mixture)
 
-    def set_flow(self, feed: str, rate: float) -> None:
-        """Flow of a feed from now on, uL/min."""
-        self.flows.set(feed, rate, self._now())
+    def set_flow(self, feed: str, rate: float, at: float | None = None) -> None:
+        """Flow of a feed, uL/min, from a lab time on; from now on by default."""
+        self.flows.set(feed, rate, self._now() if at is None else at)
 
     def steady_state(self, flows: Mapping[str, float], temperature: float) -> tuple[Particles, Array]:
         """Particles and their noise-free absorbance once flows, uL/min, and temperature, degC, have settled."""

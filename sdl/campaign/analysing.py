@@ -1,0 +1,122 @@
+"""The end of a trial: its runs become outcomes, and how it ended goes on record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sdl.journal import kinds
+from sdl.journal.runs import runs_of
+from sdl.model import Infeasible, Outcome, SdlError, TrialStatus
+from sdl.model.units import convert
+
+if TYPE_CHECKING:
+    from sdl.campaign.coordinator import Coordinator
+
+__all__ = ["Analyst", "Entries"]
+
+Entries = Sequence[tuple[str, Mapping[str, Any]]]
+"""Kinds and bodies of entries that are still to be recorded."""
+
+_QUICK = 0.05
+"""Wall seconds within which an analysis counts as quick."""
+
+_KINDS = {
+    TrialStatus.OBSERVED: kinds.TRIAL_OBSERVED,
+    TrialStatus.INFEASIBLE: kinds.TRIAL_INFEASIBLE,
+    TrialStatus.FAILED: kinds.TRIAL_FAILED,
+}
+
+
+class Analyst:
+    """Analyses trials of a campaign and ends them."""
+
+    def __init__(self, campaign: Coordinator) -> None:
+        self._campaign = campaign
+        self._procedure = campaign.procedure
+
+    async def analyse(self, number: int, unrecorded: Entries) -> None:
+        """Turn the trial's runs into outcomes and record how it ended.
+
+        Args:
+            number: the trial.
+            unrecorded: the end of its last step. A quick analysis shares its wait for the disk; a slow one does not
+                leave it off the record.
+        """
+        campaign = self._campaign
+        entries = campaign.recent.take(number)
+        if entries is None:  # it began in another session
+            unrecorded = await self._settled(unrecorded)
+            first = campaign.state.trials[number].first_seq
+            entries = list(campaign.store.entries(campaign.state.id, after=first))
+        runs = runs_of(entries, number)
+        try:
+            if getattr(self._procedure.analyse_with, "quick", False):
+                outcomes = self._procedure.analyse(runs)
+            else:
+                analysing = asyncio.get_running_loop().run_in_executor(None, self._procedure.analyse, runs)
+                if not (await asyncio.wait({analysing}, timeout=_QUICK))[0]:
+                    unrecorded = await self._settled(unrecorded)
+                outcomes = await analysing
+            told = self._in_units(outcomes)
+        except asyncio.CancelledError:
+            await self._settled(unrecorded)
+            raise
+        except Infeasible as error:
+            await self.end(number, TrialStatus.INFEASIBLE, {"message": str(error)}, unrecorded)
+        except Exception as error:  # an analysis is anybody's code; its trial fails and says what it raised
+            text = str(error) if isinstance(error, SdlError) else f"{type(error).__name__}: {error}"
+            await self.fail(number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "", unrecorded)
+        else:
+            await self.end(
+                number,
+                TrialStatus.OBSERVED,
+                {
+                    "outcomes": {name: outcome.model_dump(mode="json") for name, outcome in told.items()},
+                    "analysis": self._procedure.analysis.model_dump(mode="json"),
+                    "runs": [run.start["uid"] for run in runs],
+                },
+                unrecorded,
+            )
+
+    async def _settled(self, unrecorded: Entries) -> Entries:
+        if unrecorded:
+            await self._campaign.record_all(unrecorded)
+        return ()
+
+    def _in_units(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+        """Outcomes of objectives in the units of the problem.
+
+        Raises:
+            SdlError: an objective has no outcome, or its unit measures something else.
+        """
+        told = dict(outcomes)
+        for objective in self._campaign.spec.problem.objectives:
+            if objective.name not in told:
+                given = ", ".join(sorted(told)) or "none"
+                raise SdlError(f"it gives no outcome {objective.name!r}; it gives: {given}")
+            outcome = told[objective.name]
+            if outcome.unit != objective.unit:
+                told[objective.name] = _converted(outcome, objective.unit)
+        return told
+
+    async def fail(self, number: int, message: str, device: str, unrecorded: Entries = ()) -> None:
+        """The equipment failed the trial."""
+        await self.end(number, TrialStatus.FAILED, {"message": message, "device": device}, unrecorded)
+
+    async def end(self, number: int, status: TrialStatus, body: Mapping[str, Any], unrecorded: Entries = ()) -> None:
+        """Record how the trial ended, after what is still to be recorded of it."""
+        campaign = self._campaign
+        ending = (_KINDS[status], {"trial": number, **body, "lab_seconds": campaign.lab_seconds})
+        await campaign.record_all([*unrecorded, ending])
+        campaign.trial_ended(status)
+
+
+def _converted(outcome: Outcome, unit: str) -> Outcome:
+    try:
+        zero = convert(0.0, outcome.unit, unit)
+        sem = None if outcome.sem is None else abs(convert(outcome.sem, outcome.unit, unit) - zero)
+        return Outcome(value=convert(outcome.value, outcome.unit, unit), sem=sem, unit=unit)
+    except ValueError as error:
+        raise SdlError(str(error)) from None

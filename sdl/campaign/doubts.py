@@ -1,0 +1,256 @@
+"""Actions in doubt: what is known of them, and what a person says became of them.
+
+A session that runs holds the campaign's lease and alone may write. It is asked through the store's inbox and answers
+within a second. Where none runs, the person's word is written at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sdl.campaign._doubt import Doubt, actions_state, has_session, list_doubts, open_in
+from sdl.journal import LeaseHeld, Store, kinds
+from sdl.journal.actions import ActionState, ActionStatus
+from sdl.journal.state import CampaignState, TrialState
+from sdl.model import InputError, SdlError
+
+__all__ = [
+    "VERDICTS", "Doubt", "NotAnswered", "find_doubt", "has_session", "list_doubts", "resolution", "resolve", "signed",
+]  # fmt: skip
+
+VERDICTS: Final = ("done", "not_done", "quarantine")
+"""What a person can say of an action in doubt."""
+
+_ANSWER_S: Final = 10.0
+"""Wall seconds in which a session answers."""
+_LOOK_S: Final = 0.1
+"""Wall seconds between two looks for its answer."""
+_FOLLOWS: Final = {
+    "done": "it is not done again: trial {trial} goes on after it",
+    "not_done": "trial {trial} does it when it goes on",
+    "quarantine": "trial {trial} will be given up",
+}
+
+
+class NotAnswered(SdlError):
+    """The session that holds the campaign has not answered; the decision waits for it."""
+
+
+# ── which one a person means ──
+
+
+def find_doubt(store: Store, campaigns: Sequence[str], text: str) -> Doubt:
+    """The action in doubt that a person means by its id, by `trial/step/position`, or by the first parts of either.
+
+    Args:
+        store: an open store.
+        campaigns: ids of those to look in.
+        text: what the person wrote.
+
+    Raises:
+        InputError: none or several fit; the message names them, says how it was settled, or names the nearest.
+    """
+    doubts = [doubt for campaign in campaigns for doubt in list_doubts(store, campaign)]
+    text = text.strip().strip("/")
+    ways = (
+        [d for d in doubts if d.action.id == text],
+        [d for d in doubts if d.key == text],
+        [d for d in doubts if text and f"{d.key}/".startswith(f"{text}/")],
+        [d for d in doubts if text and f"{d.action.id}/".startswith(f"{text}/")],
+    )
+    fits = next((way for way in ways if way), [])
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        several = "; ".join(f"{d.action.id} ({d.what})" for d in fits)
+        raise InputError(f"{text!r} fits several actions in doubt: {several}. Write more of the one you mean")
+    _explain(store, campaigns, text)
+    known = [d.key for d in doubts]
+    near = difflib.get_close_matches(text, [*known, *(d.action.id for d in doubts)], n=3)
+    raise InputError(
+        f"no action {text!r} is in doubt"
+        + (f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; what is: {', '.join(known) or 'nothing'}")
+    )
+
+
+def _explain(store: Store, campaigns: Sequence[str], text: str) -> None:
+    """Raise what there is to say of an action that is not in doubt; return when there is none of that name."""
+    for campaign in reversed(campaigns):
+        state = actions_state(store, campaign)
+        for trial in state.trials.values():
+            for action in trial.actions.values():
+                if text in (action.id, action.id.removeprefix(f"{campaign}/")):
+                    raise InputError(_settled(trial, action))
+
+
+def _settled(trial: TrialState, action: ActionState) -> str:
+    what = f"{action.in_words()} ({action.id})"
+    if action.by:
+        noted = f": {action.note}" if action.note else ""
+        return f"{what} is settled already: {_word(action)} by {action.by}, {_when(action.updated_at)}{noted}"
+    if action.status is ActionStatus.IN_DOUBT or (action.unsettled and not trial.status.pending):
+        return f"{what} needs no answer any more: trial {trial.number} has ended ({trial.status.value})"
+    if action.status.under_way:
+        return f"{what} is under way in the session that runs; it is not in doubt"
+    return f"{what} is not in doubt: {_word(action)}, {_when(action.updated_at)}"
+
+
+def _word(action: ActionState) -> str:
+    return action.status.value.removeprefix("resolved_").replace("_", " ")
+
+
+def _when(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at / 1e9))
+
+
+# ── settling one ──
+
+
+def signed(name: str) -> str:
+    """A person's name as the journal has it: `person:NAME`.
+
+    Raises:
+        InputError: it is empty.
+    """
+    name = name.strip().removeprefix("person:").strip()
+    if not name:
+        raise InputError("whose decision is it? Give a name, as in --by hana")
+    return f"person:{name}"
+
+
+def resolution(
+    state: CampaignState, action: str, verdict: str, by: str, note: str, *, alone: bool
+) -> list[tuple[str, dict[str, Any]]]:
+    """Entries that put a person's decision on record.
+
+    Args:
+        state: of the campaign, up to date.
+        action: id.
+        verdict: one of `VERDICTS`.
+        by: `person:NAME`.
+        note: what it is based on.
+        alone: whether no session runs; an action found under way was then cut off, which is put on record first.
+
+    Raises:
+        InputError: there is no such action in doubt, the verdict is unknown, or the note is missing.
+    """
+    if verdict not in VERDICTS:
+        raise InputError(f"{verdict!r} is no verdict; say one of {', '.join(VERDICTS)}")
+    if not note.strip():
+        raise InputError("a note is needed: what did you see that shows it? Those who come after you read it")
+    for trial in state.trials.values():
+        found = trial.actions.get(action)
+        if found is None:
+            continue
+        if not open_in(trial, found, alive=not alone):
+            raise InputError(_settled(trial, found))
+        about = {"trial": trial.number, "action": action}
+        said = {"verdict": verdict, "by": signed(by), "note": note.strip(), "evidence": {}}
+        cut_off = {"cause": "interrupted", "message": "the process ended during this action"}
+        first = [(kinds.ACTION_DOUBTFUL, {**about, **cut_off})] if found.status.under_way else []
+        return [*first, (kinds.ACTION_RESOLVED, {**about, **said})]
+    raise InputError(f"campaign {state.name!r} has no action {action!r}")
+
+
+def resolve(
+    store: Store, campaign: str, action: str, verdict: str, by: str, note: str, *, wait: float = _ANSWER_S
+) -> str:
+    """Settle an action in doubt, by the session that runs or in its absence; return what happened, for people.
+
+    Args:
+        store: an open store.
+        campaign: id.
+        action: as `find_doubt` takes it.
+        verdict: `done`, `not_done` or `quarantine`.
+        by: name of the person.
+        note: what the decision is based on.
+        wait: wall seconds in which a session that runs is to answer.
+
+    Raises:
+        InputError: there is no such action in doubt, it is settled already, or something is missing or unknown.
+        NotAnswered: a session runs and has not answered; the decision waits for it in the store.
+    """
+    doubt = find_doubt(store, [campaign], action)
+    state = actions_state(store, campaign)
+    resolution(state, doubt.action.id, verdict, by, note, alone=not has_session(store, campaign))  # refuse at once
+    decision = _Decision(store, doubt, verdict, signed(by), note.strip(), state.seq)
+    end = time.monotonic() + wait
+    while True:
+        told = decision.answered() or ("" if has_session(store, campaign) else decision.write())
+        if told:
+            return f"{told}; {_FOLLOWS[verdict].format(trial=doubt.action.trial)}"
+        if time.monotonic() > end:
+            raise NotAnswered(
+                f"campaign {doubt.name!r} runs, but its session did not answer within {wait:g} s. The decision waits "
+                "for it in the store, and is carried out as soon as a session looks; `sdl doubts` shows it"
+            )
+        decision.ask()
+        time.sleep(_LOOK_S)
+
+
+class _Decision:
+    """A person's word about one doubt, on its way to the journal."""
+
+    def __init__(self, store: Store, doubt: Doubt, verdict: str, by: str, note: str, seq: int) -> None:
+        self._store, self._doubt, self._seq = store, doubt, seq
+        self._said = {"verdict": verdict, "by": by, "note": note}
+        same = doubt.asked is not None and self._is_mine(doubt.asked.body)
+        self._request = doubt.asked.id if same and doubt.asked is not None else None
+
+    def ask(self) -> None:
+        """Leave a request for the session, once."""
+        if self._request is None:
+            body = {"action": self._doubt.action.id, **self._said}
+            self._request = self._store.request(self._doubt.campaign, "resolve", body)
+
+    def answered(self) -> str:
+        """What became of the request; empty while it waits.
+
+        Raises:
+            InputError: the session refused.
+        """
+        requests = self._store.requests(self._doubt.campaign, open_only=False) if self._request is not None else []
+        answers = [request.answer for request in requests if request.id == self._request and request.taken_at]
+        if not answers:
+            return ""
+        if self._recorded():
+            return self._told()
+        raise InputError(f"the session that runs campaign {self._doubt.name!r} refused: {answers[0]}")
+
+    def write(self) -> str:
+        """Put it on record in the absence of a session; empty when one has just begun.
+
+        Raises:
+            InputError: somebody else has settled it meanwhile.
+        """
+        campaign, action, said = self._doubt.campaign, self._doubt.action.id, self._said
+        try:
+            with self._store.writer(campaign) as writer:
+                # A session that has just ended may have carried it out.
+                if not self._recorded():
+                    entries = resolution(actions_state(self._store, campaign), action, **said, alone=True)
+                    writer.submit_all(entries)[-1].result()
+        except LeaseHeld:
+            return ""
+        for request in self._store.requests(campaign):
+            if request.body.get("action") == action:
+                self._store.answer(request.id, f"settled as {said['verdict']} by {said['by']} without a session")
+        return self._told()
+
+    def _told(self) -> str:
+        verdict = self._said["verdict"].replace("_", " ")
+        return (
+            f"{self._doubt.what} of trial {self._doubt.action.trial} is on record as {verdict}, by {self._said['by']}"
+        )
+
+    def _recorded(self) -> bool:
+        """Whether the journal has it."""
+        later = self._store.entries(self._doubt.campaign, after=self._seq, kinds={kinds.ACTION_RESOLVED})
+        return any(self._is_mine(entry.body) for entry in later)
+
+    def _is_mine(self, body: Mapping[str, Any]) -> bool:
+        wanted = {"action": self._doubt.action.id, **self._said}
+        return all(body.get(key) == value for key, value in wanted.items())

@@ -1,0 +1,140 @@
+"""Interlocks and the emergency stop, for a campaign that runs: checked before a step, and all the time beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sdl.campaign.trial import PauseNeeded
+from sdl.journal import kinds
+from sdl.lab.interlocks import Trip, interlocks_of
+from sdl.lab.labfile import Lab
+from sdl.lab.opening import OpenLab
+from sdl.lab.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from sdl.campaign.coordinator import Coordinator
+
+__all__ = ["Safety"]
+
+_ADVICE = "find out why and put it right; then run the campaign again"
+_FIRST = 5.0
+"""Wall seconds in which the watchdog has had its first look."""
+
+
+class Safety:
+    """Watches over the stations of one lab while a campaign runs on them.
+
+    Args:
+        lab: its file declares the interlocks.
+        opened: where the devices answer.
+        stopped: gives the reason when somebody has called `sdl stop`; empty while nobody has.
+    """
+
+    def __init__(self, lab: Lab, opened: OpenLab, stopped: Callable[[], str]) -> None:
+        self._lab, self._opened = lab, opened
+        here = {device for station in opened.stations for device in lab.spec.stations[station].devices}
+        self.interlocks = tuple(item for item in interlocks_of(lab.spec, lab.file) if item.device in here)
+        self._stopped = stopped
+        self._watchdog: Watchdog | None = None
+        self._campaign: Coordinator | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def interlocked(self) -> bool:
+        """Whether the lab has interlocks."""
+        return bool(self.interlocks)
+
+    async def bind(self) -> None:
+        """Find the signals of the interlocks.
+
+        Raises:
+            InputError: some are not there, or have another kind of unit.
+        """
+        for station in self._opened.stations.values():
+            await station.bind([item for item in self.interlocks if item.device in station.devices])
+
+    def watch(self, campaign: Coordinator) -> Self:
+        """Begin to watch; a context manager that ends it. Called in the campaign's loop."""
+        self._campaign = campaign
+        loop = asyncio.get_running_loop()
+
+        def on_trip(trips: list[Trip]) -> None:
+            loop.call_soon_threadsafe(self._tripped, list(trips))
+
+        self._watchdog = Watchdog(
+            self._lab, self._opened.addresses, self._opened.clock, on_trip, stopped=lambda: self._stopped() or None
+        )
+        self._watchdog.start()
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
+
+    async def check(self, station: str) -> None:
+        """Read what the station's interlocks are about, before a step begins there.
+
+        Raises:
+            PauseNeeded: one is violated, or cannot be read.
+        """
+        if not self.interlocks:
+            return
+        assert self._watchdog is not None
+        assert self._campaign is not None
+        if not self._watchdog.ready.is_set():
+            await asyncio.to_thread(self._watchdog.ready.wait, _FIRST)
+        trips = [trip for trip in self._watchdog.trips if station in (trip.stations or (station,))]
+        host = self._opened.stations.get(station)
+        if host is not None and not trips:
+            own = [item for item in self.interlocks if item.device in host.devices]
+            trips = await host.check(own)
+        if trips:
+            await self._record(station, trips)
+            raise PauseNeeded(f"the step did not begin: {'; '.join(trip.text for trip in trips)}", _ADVICE)
+
+    async def _record(self, station: str, trips: list[Trip]) -> None:
+        assert self._campaign is not None
+        entries = [
+            (
+                kinds.INTERLOCK_TRIPPED,
+                {"station": station, "interlock": trip.interlock, "kind": trip.kind, "message": trip.text},
+            )
+            for trip in trips
+        ]
+        await self._campaign.record_all(entries)
+
+    def _tripped(self, trips: list[Trip]) -> None:
+        task = asyncio.ensure_future(self._stop(trips))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _stop(self, trips: list[Trip]) -> None:
+        """Stop the stations at once, make them safe, and pause the campaign."""
+        campaign = self._campaign
+        assert campaign is not None
+        asked = [trip for trip in trips if trip.kind == "stopped"]
+        if asked:
+            campaign.control.abort(asked[0].text)
+            return
+        stations = [name for name in self._opened.stations if any(name in (trip.stations or (name,)) for trip in trips)]
+        text = "; ".join(trip.text for trip in trips)
+        campaign.need_pause(f"interlock: {text}", _ADVICE)
+        for name in stations:
+            campaign.tripped[name] = text
+        campaign.settling.pulse()
+        hosts = [self._opened.stations[name] for name in stations]
+        await asyncio.gather(*(host.abort(text) for host in hosts))
+        for name in stations:
+            await self._record(name, trips)
+        with contextlib.suppress(Exception):  # the campaign makes all stations safe once more, and tells complaints
+            await campaign.make_safe("interlock", list(hosts))
+        campaign.look()

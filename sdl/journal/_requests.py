@@ -1,0 +1,90 @@
+"""The inbox of a store: what people ask of a session that holds a campaign's lease.
+
+It is no part of the record: the session turns each request into entries of the journal, and answers. The table is made
+with the first request, so a store of an earlier release is as good as a new one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from sdl.journal._canonical import canonical
+from sdl.journal._errors import JournalError
+from sdl.journal._rows import Request
+from sdl.journal._schema import campaigns
+
+__all__ = ["answer", "put", "read"]
+
+_metadata = sa.MetaData()
+
+_requests = sa.Table(
+    "requests",
+    _metadata,
+    # SQLite numbers the rows itself only where the type is INTEGER.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("campaign", sa.Text, nullable=False, index=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("taken_at", sa.BigInteger),
+    sa.Column("answer", sa.Text, nullable=False),
+)
+"""`taken_at` is null until the request is answered."""
+
+
+def put(connection: sa.Connection, campaign: str, kind: str, body: Mapping[str, Any]) -> int:
+    """Leave a request within the caller's writing transaction; return its number.
+
+    Raises:
+        JournalError: there is no such campaign, or the body has no form in JSON.
+    """
+    text = canonical(body)
+    if connection.execute(sa.select(campaigns.c.id).where(campaigns.c.id == campaign)).first() is None:
+        raise JournalError(f"there is no campaign {campaign!r} in the store")
+    _metadata.create_all(connection)
+    row = {"campaign": campaign, "at": time.time_ns(), "kind": kind, "body": text, "taken_at": None, "answer": ""}
+    inserted = connection.execute(_requests.insert().values(row))
+    return int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an insertion of one row has its key
+
+
+def read(connection: sa.Connection, campaign: str, open_only: bool) -> list[Request]:
+    """Requests to a campaign, the oldest first.
+
+    One whose body was damaged has an empty body: whoever handles it refuses it, and the campaign goes on.
+    """
+    if not sa.inspect(connection).has_table(_requests.name):
+        return []
+    query = sa.select(_requests).where(_requests.c.campaign == campaign).order_by(_requests.c.id)
+    if open_only:
+        query = query.where(_requests.c.taken_at.is_(None))
+    return [Request(**{**row, "body": _body(row["body"])}) for row in connection.execute(query).mappings()]
+
+
+def _body(text: Any) -> dict[str, Any]:
+    try:
+        body = orjson.loads(text)
+    except (ValueError, TypeError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def answer(connection: sa.Connection, number: int, text: str) -> None:
+    """Close a request within the caller's writing transaction. The first answer stays.
+
+    Raises:
+        JournalError: there is no such request.
+    """
+    one = _requests.c.id == number
+    if (
+        not sa.inspect(connection).has_table(_requests.name)
+        or connection.execute(sa.select(_requests.c.id).where(one)).first() is None
+    ):
+        raise JournalError(f"there is no request {number} in the store")
+    connection.execute(
+        _requests.update().where(one, _requests.c.taken_at.is_(None)).values(taken_at=time.time_ns(), answer=text)
+    )

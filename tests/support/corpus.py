@@ -1,0 +1,72 @@
+"""Journals as text, one JSON line an entry exactly as it is stored, and what their fold says in short."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sdl.journal import Store
+from sdl.journal.state import CampaignState, best_trial
+
+__all__ = ["dump", "load", "summary"]
+
+_COLUMNS = ("campaign", "seq", "at", "kind", "body", "prev_hash", "hash")
+
+
+def dump(path: Path, campaign: str) -> str:
+    """The entries of a campaign; `body` is the text that was hashed."""
+    query = f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE campaign = ? ORDER BY seq"
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute(query, (campaign,)).fetchall()
+    return "".join(json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+
+
+def load(text: str, path: Path) -> str:
+    """Put the entries into a store as they are; return the campaign's id."""
+    rows = [json.loads(line) for line in text.split("\n")[:-1]]
+    campaign, last = rows[0]["campaign"], rows[-1]
+    with Store.open(path) as store:
+        store.create(campaign, json.loads(rows[0]["body"])["spec"]["name"])
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executemany(
+            f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})",
+            [[row[column] for column in _COLUMNS] for row in rows],
+        )
+        db.execute("UPDATE heads SET seq = ?, hash = ? WHERE campaign = ?", (last["seq"], last["hash"], campaign))
+    return str(campaign)
+
+
+def summary(state: CampaignState) -> dict[str, Any]:
+    """What the first release knew of a campaign. Keys may be added to the fold; these keep their meaning for good."""
+    best = best_trial(state)
+    return {
+        **{
+            name: getattr(state, name)
+            for name in (
+                "id", "name", "status", "message", "advice", "sessions", "epoch", "lab_seconds", "seq", "created_at",
+                "updated_at",
+            )
+        },
+        "open_runs": sorted(state.open_runs),
+        "best": best.number if best else None,
+        "procedure": state.created["procedure"]["name"],
+        "parameters": list(state.spec.problem.parameter_names) if state.spec else [],
+        "budget": state.spec.budget.trials if state.spec else None,
+        "trials": [_trial(trial) for trial in state.trials.values()],
+    }  # fmt: skip
+
+
+def _trial(trial: Any) -> dict[str, Any]:
+    names = ("number", "seed", "proposed_at", "first_seq", "started_at", "ended_at", "message")
+    step_names = ("name", "station", "attempt", "status", "started_at", "ended_at", "cause", "message")
+    return {
+        **{name: getattr(trial, name) for name in names},
+        "status": trial.status.value,
+        "parameters": dict(trial.parameters),
+        "planner": trial.planner["name"],
+        "outcomes": {name: [o.value, o.sem, o.unit] for name, o in trial.outcomes.items()},
+        "steps": [{**{n: getattr(step, n) for n in step_names}, "runs": list(step.runs)} for step in trial.steps],
+    }
