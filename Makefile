@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint bench wheel clean
+.PHONY: help setup demo test lint bench chaos wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,9 @@ lint: setup ## the gates that take seconds: ruff, mypy, import-linter
 
 bench: setup ## the benchmarks, each a table with the machine
 	@set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+chaos: setup ## kill a campaign at every fault point, and judge what became of it (half an hour); CHAOS="--doubles 0"
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS)
 
 wheel: setup ## build dist/*.whl
 	@rm -rf build dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist .

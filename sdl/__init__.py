@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdl.campaign import Campaign
 
-try:
-    __version__ = version("self-driving-lab")
-except PackageNotFoundError:  # a checkout that is on the path but not installed
-    __version__ = "0+unknown"
-
 __all__ = ["Campaign", "__version__"]
+
+__version__: str
+"""Of the distribution; found when it is asked for, since reading it costs more than all else here."""
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +21,11 @@ def __getattr__(name: str) -> Any:
         from sdl.campaign import Campaign
 
         return Campaign
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("self-driving-lab")
+        except PackageNotFoundError:  # a checkout that is on the path but not installed
+            return "0+unknown"
     raise AttributeError(f"module 'sdl' has no attribute {name!r}")

@@ -208,6 +208,11 @@ class Coordinator:
         if self._safety is not None:
             await self._safety.check(station)
 
+    def abort_if_stopped(self) -> None:
+        """Abort at once when somebody has called `sdl stop`, rather than at the watchdog's next look."""
+        if self._safety is not None and (reason := self._safety.stopped()):
+            self.control.abort(reason)
+
     async def pause_for(self, seconds: float) -> None:
         """Wait for a span of lab time, or until the campaign stops."""
         timer = asyncio.ensure_future(self._clock.sleep(seconds))
@@ -320,10 +325,14 @@ class Coordinator:
                 for name, said in result.items()
                 if said != "safe"
             ]
+        if complaints and self._safety is not None:
+            self._safety.keep_card()
         return complaints
 
     async def _conclude(self) -> None:
         """Write how it stopped. Whatever the way, the stations are left safe."""
+        if self._safety is not None:
+            await self._safety.settled()
         await self.settling.answer_requests()
         ending = None if self.control.aborting or self._pending() else self._ending()
         cause = "aborted" if self.control.aborting else "ended" if ending else "paused"

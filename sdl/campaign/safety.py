@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Safety"]
 
 _ADVICE = "find out why and put it right; then run the campaign again"
+_GRACE = 1.5
+"""Wall seconds without a reading after which an instrument counts as silent; it is told of within 2 s."""
 _FIRST = 5.0
 """Wall seconds in which the watchdog has had its first look."""
 
@@ -38,7 +40,7 @@ class Safety:
         self._lab, self._opened = lab, opened
         here = {device for station in opened.stations for device in lab.spec.stations[station].devices}
         self.interlocks = tuple(item for item in interlocks_of(lab.spec, lab.file) if item.device in here)
-        self._stopped = stopped
+        self.stopped = stopped
         self._watchdog: Watchdog | None = None
         self._campaign: Coordinator | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,6 +49,10 @@ class Safety:
     def interlocked(self) -> bool:
         """Whether the lab has interlocks."""
         return bool(self.interlocks)
+
+    def keep_card(self) -> None:
+        """A device did not confirm its safe state: `sdl stop` still has to find it when the campaign has ended."""
+        self._opened.keep_card()
 
     async def bind(self) -> None:
         """Find the signals of the interlocks.
@@ -66,7 +72,13 @@ class Safety:
             loop.call_soon_threadsafe(self._tripped, list(trips))
 
         self._watchdog = Watchdog(
-            self._lab, self._opened.addresses, self._opened.clock, on_trip, stopped=lambda: self._stopped() or None
+            self._lab,
+            self._opened.addresses,
+            self._opened.clock,
+            on_trip,
+            stopped=lambda: self.stopped() or None,
+            interlocks=self.interlocks,
+            grace=_GRACE,
         )
         self._watchdog.start()
         return self
@@ -95,7 +107,7 @@ class Safety:
         trips = [trip for trip in self._watchdog.trips if station in (trip.stations or (station,))]
         host = self._opened.stations.get(station)
         if host is not None and not trips:
-            own = [item for item in self.interlocks if item.device in host.devices]
+            own = [item for item in self.interlocks if item.device in host.devices and station in item.stations]
             trips = await host.check(own)
         if trips:
             await self._record(station, trips)
@@ -111,6 +123,11 @@ class Safety:
             for trip in trips
         ]
         await self._campaign.record_all(entries)
+
+    async def settled(self) -> None:
+        """Wait until what has tripped has been dealt with."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     def _tripped(self, trips: list[Trip]) -> None:
         task = asyncio.ensure_future(self._stop(trips))

@@ -197,6 +197,7 @@ class TrialRunner:
         try:
             runs = await self._execute(step, station, trial.parameters, where)
         except Aborted as error:
+            campaign.abort_if_stopped()
             tripped = campaign.tripped.get(station.name, "")
             await self._failed(where, "interlock" if tripped else "aborted", tripped or str(error))
             return None, ()

@@ -40,7 +40,7 @@ def stop_main(argv: list[str]) -> int:
 
 
 def _arguments(argv: list[str]) -> tuple[str, str, bool, bool]:
-    import argparse  # costs as much as all else together, and the usual press has no arguments
+    import argparse  # takes several ms, and the usual press has no arguments
 
     parser = argparse.ArgumentParser(
         prog="sdl stop",

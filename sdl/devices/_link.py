@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from sdl.model import Fault, InputError
+from sdl.model import Fault, InputError, Refusal
 
 __all__ = ["Address", "Reply", "TcpLink", "parse_address"]
 
@@ -158,6 +159,8 @@ class TcpLink:
     def __init__(self, address: str, owner: Callable[[], str], timeout: float = 2.0) -> None:
         self.address = parse_address(address)
         self.timeout = timeout
+        self.asked_at = 0.0
+        """When something was last sent, or was tried to be: as `time.monotonic()` tells it."""
         self._owner = owner
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: _Connection | None = None
@@ -165,6 +168,10 @@ class TcpLink:
     def fault(self, message: str) -> Fault:
         """A `Fault` of the owner that names the address."""
         return Fault(self._owner(), f"{self.address}: {message}")
+
+    def refusal(self, message: str) -> Refusal:
+        """The same for a command that the instrument answered not to execute."""
+        return Refusal(self._owner(), f"{self.address}: {message}")
 
     async def exchange(self, request: bytes, read_reply: Callable[[Reply], Awaitable[T]]) -> T:
         """Send `request` and return what `read_reply` makes of the answer.
@@ -177,6 +184,7 @@ class TcpLink:
         """
         connection = self._join()
         async with connection.lock:
+            self.asked_at = time.monotonic()
             reply: Reply | None = None
             try:
                 async with asyncio.timeout(self.timeout):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from pymodbus import ModbusException
@@ -10,7 +11,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
 
 from sdl.devices._link import parse_address
-from sdl.model import Fault
+from sdl.model import Fault, Refusal
 
 __all__ = ["ModbusLink"]
 
@@ -23,6 +24,9 @@ _REASONS = {
     10: "gateway path unavailable",
     11: "the device behind the gateway does not answer",
 }
+_NOT_EXECUTED = frozenset({1, 2, 3, 6, 10})
+"""Exceptions after which a write is known not to have happened (Modbus Application Protocol 1.1b3, section 7); after 4
+the device failed while it wrote, after 11 it is not known what became of the request."""
 
 
 class ModbusLink:
@@ -39,6 +43,8 @@ class ModbusLink:
     def __init__(self, address: str, owner: Callable[[], str], timeout: float) -> None:
         self.address = parse_address(address)
         self.timeout = timeout
+        self.asked_at = 0.0
+        """When something was last sent, or was tried to be: as `time.monotonic()` tells it."""
         self._unit = 1 if self.address.unit is None else self.address.unit
         self._owner = owner
         self._lock = asyncio.Lock()
@@ -70,24 +76,32 @@ class ModbusLink:
         return [value - 0x10000 if value >= 0x8000 else value for value in values]
 
     async def write(self, register: int, value: int) -> None:
-        """Write one holding register (function 6). Raises like `read`."""
+        """Write one holding register (function 6).
+
+        Raises:
+            Refusal: the device answered that it does not write this.
+            Fault: as for `read`.
+        """
 
         def request(client: AsyncModbusTcpClient) -> Awaitable[ModbusPDU]:
             return client.write_register(register, value & 0xFFFF, device_id=self._unit)
 
-        await self._exchange(f"writing {value} to register {register}", request)
+        await self._exchange(f"writing {value} to register {register}", request, writes=True)
 
     async def close(self) -> None:
         """Close the connection; the next request opens it again, also in another event loop."""
         self._drop()
         self._loop = None
 
-    async def _exchange(self, what: str, request: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]) -> ModbusPDU:
+    async def _exchange(
+        self, what: str, request: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]], *, writes: bool = False
+    ) -> ModbusPDU:
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise self.fault("connected in another event loop; close it there and connect it here")
         self._loop = loop
         async with self._lock:
+            self.asked_at = time.monotonic()
             try:
                 reply = await self._first(request(await self._ready(what)), what)
             except ModbusException as error:
@@ -98,7 +112,8 @@ class ModbusLink:
                 raise
         if reply.isError():
             code = reply.exception_code
-            raise self.fault(f"{what}: refused with exception {code}, {_REASONS.get(code, 'unknown')}")
+            fault = self.fault(f"{what}: refused with exception {code}, {_REASONS.get(code, 'unknown')}")
+            raise Refusal(*fault.__reduce__()[1]) if writes and code in _NOT_EXECUTED else fault
         return reply
 
     async def _first(self, reply: Awaitable[ModbusPDU], what: str) -> ModbusPDU:

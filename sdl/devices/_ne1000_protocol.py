@@ -22,8 +22,10 @@ __all__ = [
     "format_number",
     "format_rate",
     "parse_reply",
+    "parse_volumes",
     "rate_limits",
     "safe_packet",
+    "step",
     "unpack_safe",
 ]
 
@@ -126,6 +128,20 @@ def parse_reply(text: str) -> PumpReply:
     return PumpReply(int(address), status, data=data)
 
 
+def parse_volumes(data: str) -> tuple[float, float, float]:
+    """Volume infused, volume withdrawn and the pump's unit, uL, from the answer to `DIS`: `I10.00W0.000UL`.
+
+    Raises:
+        ValueError: it is no such pair.
+    """
+    infused, _, rest = data.removeprefix("I").partition("W")
+    unit = rest[-2:]
+    if unit not in VOLUME_UNITS:
+        raise ValueError(data)
+    size = VOLUME_UNITS[unit]
+    return float(infused) * size, float(rest[:-2]) * size, size
+
+
 def format_number(value: float) -> str:
     """A number as the pump takes it: at most four digits, three of them decimals.
 
@@ -138,6 +154,11 @@ def format_number(value: float) -> str:
             if len(text.replace(".", "")) <= 4:
                 return text
     raise ValueError(f"{value:g} cannot be written in the pump's four digits")
+
+
+def step(value: float) -> float:
+    """What the last of the pump's four digits is worth in a number: 0.01 in 37.20."""
+    return 10.0 ** -len(format_number(min(value, 9999.0)).partition(".")[2])
 
 
 def format_rate(rate: float) -> tuple[str, str]:

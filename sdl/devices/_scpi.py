@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +22,29 @@ _LONGEST = 1 << 26
 
 
 class ScpiError(Fault):
-    """The instrument put an error into its queue."""
+    """The instrument put an error into its queue.
 
-    def __init__(self, device: str, message: str, code: int, detail: str) -> None:
+    Args:
+        device: name in the lab file.
+        message: for people.
+        code: number of the error.
+        detail: its text.
+        acting: whether it came as the answer to a command, not to a query. Command errors (-1xx) and execution errors
+            (-2xx) then say that the command was not executed (SCPI-1999, volume 2, section 21.8).
+    """
+
+    def __init__(self, device: str, message: str, code: int, detail: str, acting: bool = False) -> None:
         super().__init__(device, message)
+        self.clean = acting and -300 < code <= -100
+        """Whether the command is known not to have been executed."""
         self.code = code
         """Number of the error: negative for those of the standard, positive for the instrument's own."""
         self.detail = detail
         """Text of the error."""
+        self._acting = acting
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.device, self._message, self.code, self.detail, self._acting)
 
 
 def quote(value: str) -> str:
@@ -92,7 +108,7 @@ class ScpiLink:
             ScpiError: the instrument refused it.
             Fault: no connection, no answer, or no SCPI.
         """
-        if await self._exchange(message, _read_text) is not None:
+        if await self._exchange(message, _read_text, acting=True) is not None:
             raise self.fault(f"answered to {message!r}, which is no query")
 
     async def query(self, message: str) -> str:
@@ -130,19 +146,28 @@ class ScpiLink:
         except ValueError as error:
             raise self.fault(f"reply to {message!r} is no array: {error}") from None
 
+    async def keep_alive(self) -> None:
+        """Ask for something, so that the instrument hears of us; its error queue stays as it is.
+
+        Raises:
+            Fault: no connection, or no answer.
+        """
+        await self.tcp.exchange(b"STAT:OPER:COND?\n", lambda reply: reply.until(b"\n"))
+
     async def close(self) -> None:
         """Close the connection."""
         await self.tcp.close()
 
     async def _exchange(
-        self, message: str, read: Callable[[Reply], Awaitable[tuple[bytes | None, int, str]]]
+        self, message: str, read: Callable[[Reply], Awaitable[tuple[bytes | None, int, str]]], *, acting: bool = False
     ) -> bytes | None:
         request = f"{message};:SYST:ERR?\n".encode()
         data, code, detail = await self.tcp.exchange(request, read)
         if code == 0:
             return data
         await self._drain()
-        raise ScpiError(self._owner(), f"{self.address}: refused {message!r}: {code}, {detail}", code, detail)
+        text = f"{self.address}: refused {message!r}: {code}, {detail}"
+        raise ScpiError(self._owner(), text, code, detail, acting)
 
     async def _drain(self) -> None:
         """Empty the error queue, so that an old error is not taken for the next command's."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Generic
+from typing import Any, Generic
 
 from bluesky.protocols import Reading
 from event_model import DataKey
 from ophyd_async.core import (
+    CALCULATE_TIMEOUT,
+    AsyncStatus,
     Callback,
     SignalBackend,
     SignalDatatypeT,
     SignalMetadata,
     SignalR,
     SignalRW,
+    SoftSignalBackend,
     StrictEnum,
     make_datakey,
 )
 
-__all__ = ["LinkSignalBackend", "link_signal_r", "link_signal_rw"]
+__all__ = ["CheckedSignalRW", "LinkSignalBackend", "checked_soft_signal", "link_signal_r", "link_signal_rw"]
 
 
 class LinkSignalBackend(SignalBackend[SignalDatatypeT], Generic[SignalDatatypeT]):
@@ -101,6 +104,44 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT], Generic[SignalDatatypeT]
         callback(await self.get_reading())
 
 
+class CheckedSignalRW(SignalRW[SignalDatatypeT]):
+    """A signal that can say whether it takes a value without telling the instrument (`bluesky.protocols.Checkable`).
+
+    Args:
+        backend: of the signal.
+        check: raises for a value that the signal does not take; asks nobody and never waits.
+        timeout: wall seconds for a get or put; None for those of the link.
+    """
+
+    def __init__(
+        self,
+        backend: SignalBackend[SignalDatatypeT],
+        check: Callable[[SignalDatatypeT], object],
+        timeout: float | None = None,
+    ) -> None:
+        self._check = check
+        super().__init__(backend, timeout=timeout)
+
+    def check_value(self, value: SignalDatatypeT) -> None:
+        """Raise when the signal does not take `value`; nothing is sent.
+
+        Raises:
+            LimitError: it is outside the limits.
+        """
+        self._check(value)
+
+    @AsyncStatus.wrap
+    async def set(self, value: SignalDatatypeT, timeout: Any = CALCULATE_TIMEOUT) -> None:
+        """Check the value and put it."""
+        self._check(value)
+        await super().set(value, timeout)
+
+
+def checked_soft_signal(value: float, check: Callable[[float], object], *, unit: str) -> SignalRW[float]:
+    """A number that only the driver knows, with a check."""
+    return CheckedSignalRW(SoftSignalBackend(float, value, unit), check)
+
+
 def link_signal_r(
     datatype: type[SignalDatatypeT],
     source: str,
@@ -119,9 +160,10 @@ def link_signal_rw(
     getter: Callable[[], Awaitable[SignalDatatypeT]],
     putter: Callable[[SignalDatatypeT], Awaitable[None]],
     *,
+    check: Callable[[SignalDatatypeT], object] | None = None,
     unit: str = "",
     precision: int | None = None,
 ) -> SignalRW[SignalDatatypeT]:
-    """A signal of the instrument that can be set."""
+    """A signal of the instrument that can be set; `check` raises for values that it does not take."""
     backend = LinkSignalBackend(datatype, source, getter, putter, unit=unit, precision=precision)
-    return SignalRW(backend, timeout=None)
+    return SignalRW(backend, timeout=None) if check is None else CheckedSignalRW(backend, check)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import ClassVar
 
 from bluesky.protocols import Location
 from ophyd_async.core import AsyncStatus, StandardReadableFormat
 
 from sdl.devices._device import InstrumentDevice
+from sdl.devices._heartbeat import Heartbeat
 from sdl.devices._limits import check_limits
 from sdl.devices._modbus import ModbusLink
 from sdl.devices._signal import link_signal_r, link_signal_rw
+from sdl.devices._stop import modbus_stop
+from sdl.lab.stopcards import StopExchange
 from sdl.model import Fault, UnsafeState
 from sdl.model.units import parse_quantity
-from sdl.protocols import Clock
+from sdl.protocols import Acts, Clock, Effect
 
 __all__ = ["ModbusHeater", "Register"]
 
@@ -60,7 +65,15 @@ class ModbusHeater(InstrumentDevice):
         ramp: of the setpoint, degC/min; 0 for none.
         settle_time: lab seconds a move may take after its ramp has ended.
         safe_temperature: setpoint of the safe state, degC.
+        heartbeat: wall seconds of silence after which the controller is asked for its status, so that one with a
+            communications time-out does not take its driver for dead; none by default.
     """
+
+    effects: ClassVar[Mapping[str, Effect | Acts]] = {
+        "set": Effect.ABSOLUTE,
+        "setpoint": Effect.ABSOLUTE,
+        "ramp": Effect.ABSOLUTE,
+    }
 
     def __init__(
         self,
@@ -76,6 +89,7 @@ class ModbusHeater(InstrumentDevice):
         ramp: str | float = 0.0,
         settle_time: str | float = 1800.0,
         safe_temperature: str | float = 20.0,
+        heartbeat: str | float | None = None,
     ) -> None:
         self.low, self.high = parse_quantity(low, "degC"), parse_quantity(high, "degC")
         self.safe_temperature = parse_quantity(safe_temperature, "degC")
@@ -101,16 +115,26 @@ class ModbusHeater(InstrumentDevice):
                 f"{source}/{Register.TARGET}",
                 self._get_setpoint,
                 self.write_setpoint,
+                check=self.check_value,
                 unit="degC",
                 precision=1,
             )
             """Target setpoint, degC; setting it does not wait."""
         with self.add_children_as_readables(StandardReadableFormat.CONFIG_SIGNAL):
-            self.ramp = link_signal_rw(float, f"{source}/{Register.RATE}", self._get_ramp, self._put_ramp, unit="K/min")
+            self.ramp = link_signal_rw(
+                float,
+                f"{source}/{Register.RATE}",
+                self._get_ramp,
+                self._put_ramp,
+                check=self._check_ramp,
+                unit="K/min",
+            )
             """Setpoint rate limit, degC/min; 0 for none."""
         self.output = link_signal_r(float, f"{source}/{Register.OUTPUT}", self._get_output, unit="percent")
         """Output level, percent of full power."""
-        super().__init__(name, clock)
+        super().__init__(
+            name, clock, Heartbeat(heartbeat, lambda: self.link.read(Register.STATUS), lambda: self.link.asked_at)
+        )
 
     async def begin(self) -> None:
         """Check that the controller answers with a sound sensor, and write the ramp if it differs."""
@@ -118,12 +142,12 @@ class ModbusHeater(InstrumentDevice):
         if await self._get_ramp() != self._ramp:
             await self._put_ramp(self._ramp)
 
-    async def close(self) -> None:
+    async def leave(self) -> None:
         """Close the connection; the controller goes on by itself."""
         await self.link.close()
 
-    async def check_value(self, value: float) -> None:
-        """Raise `LimitError` when `value` (degC) is outside the limits."""
+    def check_value(self, value: float) -> None:
+        """Raise `LimitError` when `value` (degC) is outside the limits; nothing is sent."""
         check_limits(self.name or "temperature", value, "degC", self.low, self.high)
 
     @AsyncStatus.wrap
@@ -138,7 +162,7 @@ class ModbusHeater(InstrumentDevice):
             LimitError: out of limits; nothing was sent.
             Fault: the controller failed, or the temperature did not get there.
         """
-        await self.check_value(value)
+        self.check_value(value)
         self._stopped = None
         start = await self._get_temperature()
         ramp = await self._get_ramp()
@@ -186,7 +210,7 @@ class ModbusHeater(InstrumentDevice):
 
     async def write_setpoint(self, value: float) -> None:
         """Write the target setpoint (degC), switch to automatic, and read both back."""
-        await self.check_value(value)
+        self.check_value(value)
         wanted = round(value * SCALE)
         await self.link.write(Register.TARGET, wanted)
         await self.link.write(Register.MANUAL, 0)
@@ -237,12 +261,23 @@ class ModbusHeater(InstrumentDevice):
     async def _get_ramp(self) -> float:
         return await self._read(Register.RATE)
 
-    async def _put_ramp(self, value: float) -> None:
+    def _check_ramp(self, value: float) -> None:
         check_limits(self.ramp.name or "ramp", value, "degC/min", 0, 3000)
+
+    async def _put_ramp(self, value: float) -> None:
         await self.link.write(Register.RATE, round(value * SCALE))
 
     async def _read(self, register: Register) -> float:
         return (await self.link.read(register))[0] / SCALE
+
+    def stop_exchanges(self) -> list[StopExchange]:
+        """What switches the heating off, for `sdl stop`: as `safe_state`, and read back."""
+        target = round(self.safe_temperature * SCALE)
+        return modbus_stop(
+            self.link.address,
+            [(Register.MANUAL, 1), (Register.OUTPUT, 0), (Register.TARGET, target)],
+            [(Register.MANUAL, [1]), (Register.TARGET, [target, 0])],
+        )
 
 
 def _difference(text: str | float, unit: str) -> float:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ophyd_async.core import StandardReadableFormat, StrictEnum
 
 from sdl.devices._device import InstrumentDevice
 from sdl.devices._limits import check_limits
 from sdl.devices._ne1000_bus import PumpLine
-from sdl.devices._ne1000_dispense import Dispense, Progress
+from sdl.devices._ne1000_dispense import Delivery, Dispense
+from sdl.devices._ne1000_options import PumpOptions
 from sdl.devices._ne1000_protocol import (
     RATE_UNITS,
-    VOLUME_UNITS,
     PumpReply,
     format_number,
     format_rate,
-    rate_limits,
 )
+from sdl.devices._ne1000_readings import receipt_of
+from sdl.devices._ne1000_watch import Progress, Watch
 from sdl.devices._signal import link_signal_r, link_signal_rw
+from sdl.devices._stop import pump_stop
+from sdl.lab.effects import current_action
+from sdl.lab.stopcards import StopExchange
 from sdl.model import Fault
-from sdl.model.units import parse_quantity
-from sdl.protocols import Clock
+from sdl.protocols import ActionRecord, Acts, Clock, Effect, Receipt
 
 __all__ = ["Direction", "Ne1000Pump"]
 
@@ -42,6 +45,10 @@ class Ne1000Pump(InstrumentDevice):
     A pump reports the volume its motor has driven: `rate` and `dispensed` are compared at every reading, so that
     a plunger that stands still is a fault and not a recipe.
 
+    In a campaign a delivery can be asked about afterwards (`receipt`): the counter is cleared before it, and the pump
+    keeps what it was set to. What cannot be noticed is a power cut whose alarm somebody outside this process, or at
+    the keypad, has acknowledged, when the pump took no part of the delivery before.
+
     Protocol: New Era Pump Systems, NE-1000 user manual, publication 1200-01, chapter 10.
 
     Args:
@@ -57,6 +64,13 @@ class Ne1000Pump(InstrumentDevice):
             pump to basic mode, which has no watchdog and no checksum.
     """
 
+    effects: ClassVar[Mapping[str, Effect | Acts]] = {
+        "rate": Effect.ABSOLUTE,
+        "direction": Effect.ABSOLUTE,
+        "dispense": Acts(Effect.NON_REPEATABLE, arms=True, continues=True),
+        "dispense.rate": Effect.ABSOLUTE,
+    }
+
     def __init__(
         self,
         address: str,
@@ -71,25 +85,25 @@ class Ne1000Pump(InstrumentDevice):
         watchdog: str | float = 30.0,
     ) -> None:
         self.line = PumpLine(address, lambda: self.name, timeout)
-        self._diameter = check_limits("syringe diameter", parse_quantity(diameter, "mm"), "mm", 0.1, 50)
-        slowest, fastest = rate_limits(self._diameter)
-        self.min_rate = slowest if min_rate is None else parse_quantity(min_rate, "uL/min")
+        options = PumpOptions.read(diameter, min_rate, max_rate, dispense_rate, watchdog)
+        self._diameter, self._watchdog = options.diameter, options.watchdog
+        self.min_rate = options.min_rate
         """uL/min"""
-        self.max_rate = fastest if max_rate is None else parse_quantity(max_rate, "uL/min")
+        self.max_rate = options.max_rate
         """uL/min"""
-        check_limits("min_rate", self.min_rate, "uL/min", slowest, fastest)
-        check_limits("max_rate", self.max_rate, "uL/min", self.min_rate, fastest)
-        dispense_at = self.max_rate if dispense_rate is None else parse_quantity(dispense_rate, "uL/min")
-        check_limits("dispense_rate", dispense_at, "uL/min", self.min_rate, self.max_rate)
-        seconds = parse_quantity(watchdog, "s")
-        self._watchdog = round(seconds and check_limits("watchdog", seconds, "s", 3, 255))
-        self._progress: Progress | None = None
-        self._beating: asyncio.Task[None] | None = None
+        self._watch = Watch(self.line.heartbeat, self._watchdog / 3)
+        self._new_syringe = False
 
         source = f"ne1000://{self.line.link.address}".replace("tcp://", "")
         with self.add_children_as_readables(StandardReadableFormat.HINTED_UNCACHED_SIGNAL):
             self.rate = link_signal_rw(
-                float, f"{source}/RAT", self._get_rate, self._put_rate, unit="uL/min", precision=3
+                float,
+                f"{source}/RAT",
+                self._get_rate,
+                self._put_rate,
+                check=self._check_rate,
+                unit="uL/min",
+                precision=3,
             )
             """uL/min; 0 when the pump stands still. Limits: `min_rate` to `max_rate`, or 0."""
             self.dispensed = link_signal_r(float, f"{source}/DIS", self._get_dispensed, unit="uL", precision=3)
@@ -101,45 +115,106 @@ class Ne1000Pump(InstrumentDevice):
             """INF or WDR; can be changed while the pump stands still."""
         self.status = link_signal_r(str, f"{source}/status", self._get_status)
         """Letter of the state: I, W, S, P, T, U, X; asking raises the alarm that is pending."""
-        self.dispense = Dispense(self, dispense_at)
+        self.dispense = Dispense(self, options.dispense_rate)
         """Volume to deliver, uL: set it and wait."""
         super().__init__(name, clock)
 
     async def begin(self) -> None:
-        """Check that an NE-1000 answers, enter the mode, and write the diameter if it differs."""
+        """Check that an NE-1000 answers, enter the mode, and write the diameter if it differs.
+
+        The diameter clears the counters. While they tell of a delivery it is written when the pump is used next.
+        """
         await self.line.open(self._watchdog)
         version = (await self.command("VER")).data
         if not version.startswith("NE"):
             raise self.fault(f"is not a New Era pump: it answers {version!r} to VER")
         diameter, _ = await self.line.number("DIA")
-        _, unit = await self.line.number("VOL")
-        if abs(diameter - self._diameter) > 0.005 or unit != "UL":
+        target, unit = await self.line.number("VOL")
+        self._new_syringe = abs(diameter - self._diameter) > 0.005 or unit != "UL"
+        if self._new_syringe and not (target > 0 and await self._has_moved()):
             await self.line.halt()
+            await self._write_syringe()
+
+    async def _has_moved(self) -> bool:
+        moving, *volumes = await self._volumes()
+        return moving or max(volumes) > 0
+
+    async def _write_syringe(self) -> None:
+        if self._new_syringe:
             await self.command(f"DIA{format_number(self._diameter)}")
             await self.command("VOLUL")
+            self._new_syringe = False
+
+    async def greet(self) -> None:
+        """Find out in which mode the pump listens; see `PumpLine.attach`."""
+        await self.line.attach()
 
     async def command(self, text: str) -> PumpReply:
         """Send a command; see `PumpLine.command`."""
-        return await self.line.command(text, idle=self._progress is None)
+        return await self.line.command(text, idle=self._watch.progress is None)
 
     def fault(self, message: str) -> Fault:
         """A `Fault` of this device that names its address."""
         return self.line.fault(message)
 
+    async def make_ready(self, rate: float, volume: float = 0.0) -> Delivery:
+        """Stop, set rate (uL/min) and volume (uL, 0 for no end), and clear the counters; nothing moves yet."""
+        number, unit = format_rate(rate)
+        goal = format_number(volume)
+        await self.halt()
+        self.line.memory.owner = ""
+        await self._write_syringe()
+        for text in (f"RAT{number}{unit}", f"VOL{goal}", "CLDINF", "CLDWDR"):
+            await self.command(text)
+        action = current_action()
+        self.line.memory.cleared(action.id if action is not None else "")
+        return Delivery(float(number) * RATE_UNITS[unit], float(goal))
+
+    async def armed(self, delivery: Delivery) -> Mapping[str, Any]:
+        """What the pump has to say before a delivery, for a receipt of it.
+
+        Raises:
+            Fault: its counters are not at zero, or it does not stand still.
+        """
+        moving, *volumes = await self._volumes()
+        if moving or any(volumes):
+            raise self.fault(f"is not ready: counters at {volumes[0]:g} and {volumes[1]:g} uL, moving: {moving}")
+        return {
+            "baseline": 0.0,
+            "volume": delivery.volume,
+            "rate": delivery.rate,
+            "direction": (await self._get_direction()).value,
+            "unit": "UL",
+            "diameter": await self._get_diameter(),
+        }
+
+    async def start(self, delivery: Delivery) -> PumpReply:
+        """Run a pump that is prepared.
+
+        Raises:
+            Refusal: it answered that it does not.
+        """
+        reply = await self.line.command("RUN", idle=True, acting=True)
+        if not reply.moving:
+            raise self.fault(f"does not run at {delivery.rate:g} uL/min: it reports status {reply.status}")
+        self._watch.begin(Progress(delivery.rate, delivery.volume, self.clock.now()))
+        return reply
+
     async def run(self, rate: float, volume: float = 0.0) -> None:
         """Start from standstill: `rate` in uL/min, `volume` in uL, 0 for no end."""
-        number, unit = format_rate(rate)
-        await self.halt()
-        for text in (f"RAT{number}{unit}", f"VOL{format_number(volume)}", "CLDINF", "CLDWDR"):
-            await self.command(text)
-        reply = await self.command("RUN")
-        if not reply.moving:
-            raise self.fault(f"does not run at {rate:g} uL/min: it reports status {reply.status}")
-        self._watch(Progress(float(number) * RATE_UNITS[unit], volume, self.clock.now()))
+        await self.start(await self.make_ready(rate, volume))
+
+    async def receipt(self, action: ActionRecord) -> Receipt:
+        """What became of a delivery, from the pump's counter. Waits for one that still runs.
+
+        Raises:
+            Fault: the pump does not answer.
+        """
+        return await receipt_of(self, action)
 
     async def halt(self) -> None:
         """Stop and confirm. Raises `UnsafeState` when the pump does not."""
-        await self._stopped()
+        await self._watch.end()
         await self.line.halt()
 
     async def stop(self, success: bool = True) -> None:
@@ -155,9 +230,9 @@ class Ne1000Pump(InstrumentDevice):
         """
         await self.stop()
 
-    async def close(self) -> None:
+    async def leave(self) -> None:
         """Leave the line as it is: a running pump goes on until its watchdog stops it."""
-        await self._stopped()
+        await self._watch.end()
         await self.line.link.close()
 
     async def moved(self) -> tuple[bool, float]:
@@ -169,31 +244,16 @@ class Ne1000Pump(InstrumentDevice):
         moving, infused, withdrawn = await self._volumes()
         return moving, max(infused, withdrawn)
 
-    def _check(self, moving: bool, volume: float, asked: float, resolution: float) -> None:
-        progress = self._progress
-        if progress and moving:
-            trouble = progress.shortfall(volume, asked, resolution)
-            if trouble:
-                raise self.fault(trouble)
-        elif progress and not progress.target:
-            raise self.fault(
-                f"stands still though it was set to {progress.rate:g} uL/min; "
-                "somebody may have stopped it at its keypad"
-            )
-
     async def _volumes(self) -> tuple[bool, float, float]:
         """Whether it runs, volume infused and volume withdrawn, uL."""
         # The pump counts after this moment, so the volume is at least what it should be by now.
         asked = self.clock.now()
         reply = await self.command("DIS")
-        infused, _, rest = reply.data.removeprefix("I").partition("W")
-        try:
-            size = VOLUME_UNITS[rest[-2:]]
-            volumes = float(infused) * size, float(rest[:-2]) * size
-        except (ValueError, KeyError):
-            raise self.fault(f"answered {reply.data!r} to DIS, which is no pair of volumes") from None
-        self._check(reply.moving, max(volumes), asked, 0.001 * size)
-        return reply.moving, *volumes
+        infused, withdrawn, size = self.line.parse_volumes(reply.data)
+        trouble = self._watch.trouble(reply.moving, max(infused, withdrawn), asked, 0.001 * size)
+        if trouble:
+            raise self.fault(trouble)
+        return reply.moving, infused, withdrawn
 
     async def _get_dispensed(self) -> float:
         return (await self._volumes())[1]
@@ -207,25 +267,28 @@ class Ne1000Pump(InstrumentDevice):
         except (ValueError, KeyError):
             raise self.fault(f"answered {reply.data!r} to RAT, which is no rate") from None
 
+    def _check_rate(self, rate: float) -> None:
+        if rate != 0:
+            check_limits(self.rate.name or "rate", rate, "uL/min", self.min_rate, self.max_rate)
+
     async def _put_rate(self, rate: float) -> None:
         if rate == 0:
             await self.halt()
             return
-        check_limits(self.rate.name or "rate", rate, "uL/min", self.min_rate, self.max_rate)
         if self.dispense.under_way:
             raise self.fault(f"cannot run at {rate:g} uL/min: it is dispensing a volume")
         number, unit = format_rate(rate)
         reply = await self.command("RAT")
-        if reply.moving and self._progress and reply.data.endswith(unit):
+        if reply.moving and self._watch.progress and reply.data.endswith(unit):
             # Units cannot be changed while pumping, so the number goes alone (§5.4 of the manual).
             await self.command(f"RAT{number}")
             _, moved = await self.moved()
-            self._watch(Progress(float(number) * RATE_UNITS[unit], 0.0, self.clock.now(), moved))
+            self._watch.begin(Progress(float(number) * RATE_UNITS[unit], 0.0, self.clock.now(), moved))
         else:
             await self.run(rate)
 
     async def _get_diameter(self) -> float:
-        return (await self.line.number("DIA", idle=self._progress is None))[0]
+        return (await self.line.number("DIA", idle=self._watch.progress is None))[0]
 
     async def _get_direction(self) -> Direction:
         data = (await self.command("DIR")).data
@@ -240,21 +303,6 @@ class Ne1000Pump(InstrumentDevice):
     async def _get_status(self) -> str:
         return (await self.command("")).status
 
-    def _watch(self, progress: Progress) -> None:
-        self._progress = progress
-        if self._watchdog and self._beating is None:
-            self._beating = asyncio.create_task(self._beat())
-
-    async def _stopped(self) -> None:
-        self._progress = None
-        task, self._beating = self._beating, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(self._watchdog / 3)
-            if not await self.line.heartbeat():
-                return
+    def stop_exchanges(self) -> list[StopExchange]:
+        """What stops the pump, for `sdl stop`."""
+        return pump_stop(self.line.link.address, self.line.unit, safe=self._watchdog > 0)

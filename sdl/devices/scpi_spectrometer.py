@@ -7,22 +7,26 @@ data). `SENSe:INTegration:TIME` and the traces ABSorbance and WAVelength belong 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from bluesky.protocols import Triggerable
 from event_model import DataKey
-from ophyd_async.core import Array1D, AsyncStatus, SignalR, SignalRW, make_datakey
+from ophyd_async.core import Array1D, AsyncStatus, SignalR, make_datakey
 from ophyd_async.core import StandardReadableFormat as Format
 
 from sdl.devices._device import InstrumentDevice
+from sdl.devices._heartbeat import Heartbeat
 from sdl.devices._limits import check_limits
 from sdl.devices._scpi import ScpiLink
-from sdl.devices._signal import LinkSignalBackend
+from sdl.devices._signal import LinkSignalBackend, link_signal_rw
+from sdl.devices._stop import IDLE, scpi_stop
+from sdl.lab.stopcards import StopExchange
 from sdl.model import Fault, UnsafeState
 from sdl.model.units import parse_quantity
-from sdl.protocols import Clock
+from sdl.protocols import Acts, Clock, Effect
 
 __all__ = ["ScpiSpectrometer"]
 
@@ -59,11 +63,19 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
         timeout: wall seconds for one exchange, and how much longer than its exposures an acquisition may take.
         integration_time: of one exposure, 1 to 150 ms.
         averages: exposures averaged into one spectrum, 1 to 1000.
+        heartbeat: wall seconds of silence after which the instrument is asked for its condition, so that one with a
+            communications time-out does not take its driver for dead; none by default.
 
     Raises:
         LimitError: integration time or averages outside their limits.
         ValueError: not a quantity of time.
     """
+
+    effects: ClassVar[Mapping[str, Effect | Acts]] = {
+        "trigger": Effect.READ,
+        "integration_time": Effect.ABSOLUTE,
+        "averages": Effect.ABSOLUTE,
+    }
 
     def __init__(
         self,
@@ -74,6 +86,7 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
         timeout: float = 2.0,
         integration_time: str | float = "100 ms",
         averages: int = 4,
+        heartbeat: str | float | None = None,
     ) -> None:
         self._link = ScpiLink(address, lambda: self.name, timeout)
         self._timeout = timeout
@@ -94,21 +107,25 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
                 _TraceBackend(f"{source}/TRAC:WAV", self._read_axis, unit="nm", points=self._points)
             )
             """nm, shape (n,)."""
-            self.integration_time: SignalRW[float] = SignalRW(
-                LinkSignalBackend(
-                    float,
-                    f"{source}/SENS:INT:TIME",
-                    self._read_integration,
-                    self._write_integration,
-                    unit="ms",
-                )
+            self.integration_time = link_signal_rw(
+                float,
+                f"{source}/SENS:INT:TIME",
+                self._read_integration,
+                self._write_integration,
+                check=self._check_integration,
+                unit="ms",
             )
             """Of one exposure, ms."""
-            self.averages: SignalRW[int] = SignalRW(
-                LinkSignalBackend(int, f"{source}/SENS:AVER:COUN", self._read_averages, self._write_averages, unit="1")
+            self.averages = link_signal_rw(
+                int,
+                f"{source}/SENS:AVER:COUN",
+                self._read_averages,
+                self._write_averages,
+                check=self._check_averages,
+                unit="1",
             )
             """Exposures averaged into one spectrum."""
-        super().__init__(name, clock)
+        super().__init__(name, clock, Heartbeat(heartbeat, self._link.keep_alive, lambda: self._link.tcp.asked_at))
 
     async def begin(self) -> None:
         """Clear old errors, write the settings, read the axis of wavelengths."""
@@ -118,6 +135,10 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
         await self._link.command("FORM:DATA REAL,64;:FORM:BORD NORM")
         await self._write_integration(self._milliseconds)
         await self._write_averages(self._averages)
+        await self.greet()
+
+    async def greet(self) -> None:
+        """Read the axis of wavelengths."""
         axis = await self._link.query_array("TRAC:DATA? WAV")
         if axis.size < 2 or not np.all(np.diff(axis) > 0) or not np.isfinite(axis).all():
             raise self._link.fault(f"its {axis.size} wavelengths do not ascend")
@@ -162,7 +183,7 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
             what = "is still measuring" if measuring else "its lamp's shutter stays open"
             raise UnsafeState(self.name, f"{self._link.address}: {what}; close it by hand")
 
-    async def close(self) -> None:
+    async def leave(self) -> None:
         """Close the connection."""
         await self._link.close()
 
@@ -190,15 +211,24 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
     async def _read_integration(self) -> float:
         return 1e3 * await self._link.query_number("SENS:INT:TIME?")
 
-    async def _write_integration(self, milliseconds: float) -> None:
+    def _check_integration(self, milliseconds: float) -> None:
         check_limits(f"{self.name} integration_time", milliseconds, "ms", *LIMITS_MS)
+
+    async def _write_integration(self, milliseconds: float) -> None:
         await self._link.command(f"SENS:INT:TIME {milliseconds:.6g} MS")
         self._milliseconds = milliseconds
 
     async def _read_averages(self) -> int:
         return int(await self._link.query_number("SENS:AVER:COUN?"))
 
-    async def _write_averages(self, averages: int) -> None:
+    def _check_averages(self, averages: int) -> None:
         check_limits(f"{self.name} averages", averages, "exposures", 1, MOST_AVERAGES)
+
+    async def _write_averages(self, averages: int) -> None:
         await self._link.command(f"SENS:AVER:COUN {averages}")
         self._averages = averages
+
+    def stop_exchanges(self) -> list[StopExchange]:
+        """What ends the acquisition and closes the shutter, for `sdl stop`."""
+        commands = "ABOR;:OUTP OFF;:STAT:OPER:COND?;:OUTP?"
+        return scpi_stop(self._link.tcp.address, commands, rf"{IDLE};\+?0")

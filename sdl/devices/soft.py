@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from ophyd_async.core import AsyncStatus, StandardReadable, StandardReadableFormat, soft_signal_rw
 
 from sdl.lab.clock import LabClock
-from sdl.protocols import Clock
+from sdl.lab.stopcards import StopExchange
+from sdl.protocols import Acts, Clock, Effect
 
 __all__ = ["SoftDetector"]
 
@@ -22,6 +26,8 @@ class SoftDetector(StandardReadable):
         step: added at each trigger.
         unit: of the value.
     """
+
+    effects: ClassVar[Mapping[str, Effect | Acts]] = {"trigger": Effect.READ, "value": Effect.ABSOLUTE}
 
     def __init__(
         self,
@@ -47,8 +53,16 @@ class SoftDetector(StandardReadable):
         if self._step:
             await self.value.set(await self.value.get_value() + self._step)
 
+    async def attach(self) -> None:
+        """As `connect`: there is no instrument."""
+        await self.connect()
+
     async def close(self) -> None:
         """Nothing to close."""
 
     async def safe_state(self) -> None:
         """Always safe."""
+
+    def stop_exchanges(self) -> list[StopExchange]:
+        """Nothing to stop."""
+        return []

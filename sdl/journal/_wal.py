@@ -7,6 +7,8 @@ went. A killed process leaves both, so they can be compared as long as nobody ha
 
 from __future__ import annotations
 
+import fcntl
+import os
 import struct
 import sys
 import time
@@ -23,6 +25,10 @@ _MAGIC: Final = 0x377F0682
 """Of the log; its lowest bit is set where checksums are big-endian."""
 _MASK: Final = 0xFFFFFFFF
 _TRIES: Final = 5
+_LOCK: Final = "hhqqi"
+"""struct flock of Linux: type, whence, start, length, process."""
+_OPEN_MARK: Final = 128
+"""Byte of the index on which each process that has the file open keeps a lock (sqlite3.c, UNIX_SHM_DMS)."""
 
 _Sum = tuple[int, int]
 
@@ -66,12 +72,14 @@ def check_log(path: Path) -> None:
 
 
 def _claimed(index: Path) -> _Index | None:
-    """What the index says; None where there is none, it is not whole, or the machine was started since."""
+    """What the index says; None where there is none, it is not whole or in use, or the machine was started since."""
     try:
         if index.stat().st_mtime < _started_at():
             return None  # after a power cut the index may be ahead of the log, which is right to be shorter
         with index.open("rb") as file:
             head = file.read(_INDEX_BYTES)
+            if _in_use(file.fileno()):
+                return None
     except OSError:
         return None
     if len(head) < _INDEX_BYTES or head[:48] != head[48:96]:
@@ -80,6 +88,15 @@ def _claimed(index: Path) -> _Index | None:
     if version != _VERSION or not ready or _summed((0, 0), head[:40], sys.byteorder) != tuple(sums[2:]):
         return None
     return _Index(frames, 65536 if page == 1 else page, (sums[0], sums[1]), head[32:40])
+
+
+def _in_use(index: int) -> bool:
+    """Whether another process has the file open: then SQLite goes by the index, and reads no log anew."""
+    if sys.platform != "linux":
+        return False
+    asked = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, _OPEN_MARK, 1, 0)
+    kind, *_ = struct.unpack(_LOCK, fcntl.fcntl(index, fcntl.F_GETLK, asked))
+    return bool(kind != fcntl.F_UNLCK)
 
 
 def _started_at() -> float:

@@ -10,8 +10,8 @@ from sdl.protocols import ActionRecord, Receipt, Receipts, Verdict
 
 __all__ = ["ask"]
 
-LIMIT = 10.0
-"""Wall seconds for an answer."""
+LIMIT = 900.0
+"""Wall seconds for an answer: a driver waits for the end of what is still under way, and bounds that itself."""
 
 
 async def ask(device: Any, action: ActionRecord) -> Receipt:

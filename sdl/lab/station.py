@@ -190,6 +190,8 @@ class Station:
         except BaseException as error:
             if self._aborting:
                 raise Aborted("aborted on request") from error
+            if reason := self.guard.stopped():
+                raise Aborted(reason) from error
             raise _cause(error) from error
         return tuple(runs)
 

@@ -237,6 +237,7 @@ class _Eye:
                 reason = " ".join(str(error).split()) or f"no answer within {limit:.2g} s"
                 text = f"no reading for {self._silence:.1f} s: {reason}"
                 self._tell([item.unreadable(text) for item in self._interlocks])
+                self._bound = ()  # it may have been switched off and on, and listen in another way now
         else:
             self._failures, self._silence = 0, 0.0
             self._tell([trip for trip in (bound.judge(value) for bound in self._bound) if trip is not None])

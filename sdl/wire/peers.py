@@ -70,9 +70,10 @@ class Monitor:
                 yield _FAILURES[zmq.Event(event)]
 
     def close(self) -> None:
-        """Stop listening."""
-        self._of.disable_monitor()
-        self.socket.close(0)
+        """Stop listening; before the socket itself is closed. Twice is once."""
+        if not self.socket.closed:
+            self._of.disable_monitor()
+            self.socket.close(0)
 
 
 @dataclass

@@ -7,13 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sdl.devices.ne1000 import Ne1000Pump
-from sdl.lab.clock import LabClock
 from sdl.model import Fault, UnsafeState
 from sdl.simulators._control import ControlClient, ControlServer
-from sdl.simulators._faults import Probe
-from sdl.simulators.ne1000 import Ne1000Server, SimulatedPump
+from tests.devices.pumping import RUN, TIMEOUT, Rig
 
-TIMEOUT = 0.3
 MESSAGES = {
     "refuse": r"refused .*: \?NA, the command is not applicable",
     "hang": r"no complete reply to .* within 0.3 s",
@@ -22,28 +19,9 @@ MESSAGES = {
 }
 
 
-class Rig:
-    """One pump with its driver."""
-
-    def __init__(self) -> None:
-        self.clock = LabClock(1000.0)
-        self.simulated = SimulatedPump(Probe("pump", self.clock.now), self.clock)
-        self.faults = self.simulated.probe.faults
-        self.server = Ne1000Server({3: self.simulated})
-
-    async def start(self) -> None:
-        self.address = f"{await self.server.start()}/3"
-        self.pump = Ne1000Pump(self.address, name="pump", clock=self.clock, timeout=TIMEOUT)
-        await self.pump.connect()
-
-    async def stop(self) -> None:
-        await self.pump.close()
-        await self.server.stop()
-
-
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
+    rig = Rig(speed=1000.0)
     await rig.start()
     yield rig
     await rig.stop()
@@ -93,7 +71,7 @@ async def test_the_safe_state_outlives_one_fault(rig: Rig, kind: str) -> None:
 async def test_a_lost_answer_is_not_repeated(rig: Rig) -> None:
     """A pump that starts and whose answer is lost is stopped again; it started once."""
     await rig.pump.dispense.rate.set(10.0)
-    rig.faults.inject("lose", count=1, after=6)
+    rig.faults.inject("lose", count=1, after=RUN)
     with pytest.raises(Fault, match=r"no complete reply to .*RUN"):
         await rig.pump.dispense.set(100.0)
     actions = [entry["action"] for entry in rig.simulated.probe.log]
@@ -103,7 +81,7 @@ async def test_a_lost_answer_is_not_repeated(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
-@pytest.mark.parametrize("after", [0, 1, 3, 5, 6, 8])
+@pytest.mark.parametrize("after", [0, 1, 3, 5, 6, 8, 9, 11])
 async def test_a_fault_at_any_request_of_a_dispense(rig: Rig, kind: str, after: int) -> None:
     """Wherever a fault hits, a dispense ends: with the volume, or with a fault and the pump stopped."""
     await rig.pump.dispense.rate.set(100.0)
@@ -144,7 +122,7 @@ async def test_a_stuck_plunger_ends_a_dispense(rig: Rig) -> None:
 @pytest.mark.parametrize("kind", MESSAGES)
 async def test_connecting_with_a_fault(kind: str) -> None:
     """A pump that does not answer properly cannot be connected, and can be once the fault is gone."""
-    rig = Rig()
+    rig = Rig(speed=1000.0)
     address = f"{await rig.server.start()}/3"
     rig.faults.inject(kind)
     pump = Ne1000Pump(address, name="pump", clock=rig.clock, timeout=TIMEOUT)

@@ -203,9 +203,8 @@ def test_a_clock_that_is_set(tmp_path: Path, store: Store, children: list[_Child
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jump", [3600, -3600])
 def test_a_clock_that_is_set_under_a_holder_elsewhere(
-    tmp_path: Path, store: Store, children: list[_Child], library: Path, jump: int
+    tmp_path: Path, store: Store, children: list[_Child], library: Path
 ) -> None:
     """A holder that cannot be looked up keeps its lease when the clock of both is set, and loses it when it is dead."""
     trouble = Trouble(library, tmp_path)
@@ -213,9 +212,9 @@ def test_a_clock_that_is_set_under_a_holder_elsewhere(
     holder.ask("take")
     with store._write() as connection:
         connection.exec_driver_sql("UPDATE leases SET machine='another'")
-    assert other.ask("take")["error"] == "LeaseHeld"
-    trouble.set_clock(jump)
-    assert other.ask("take")["error"] == "LeaseHeld"
+    for seconds in (0, 3600, -3600):
+        trouble.set_clock(seconds)
+        assert other.ask("take")["error"] == "LeaseHeld"
     assert holder.ask("append 2")["seq"] == 2
     holder.end()
     trouble.set_clock(0)

@@ -200,11 +200,15 @@ async def test_it_disturbs_nothing(bench: Bench) -> None:
 
 
 async def test_a_pump_in_basic_mode(bench: Bench) -> None:
-    """The mode in which a pump listens is found out, and left as it is."""
+    """The mode in which a pump listens is found out and left as it is, and found out again when it has changed."""
     await (driver := Ne1000Pump(bench.addresses["pump"], name="pump", clock=bench.clock, watchdog=0)).connect()
-    async with watching(bench.watchdog(FAST)) as dog:
+    async with watching(bench.watchdog(FAST, grace=0.5)) as dog:
         assert dog.trips == ()
         assert bench.pump.watchdog == 0
+        bench.pump.watchdog = 60  # as when somebody has set it at its keypad
+        await until(lambda: bench.told, "a trip")
+        await until(lambda: not dog.trips, "the end of the trip")
+        assert bench.pump.watchdog == 60
     await driver.close()
 
 
