@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdl.journal import kinds
@@ -29,6 +29,31 @@ _KINDS = {
 }
 
 
+class _LastStep:
+    """The end of a trial's last step, until it is on record; its station is held as long."""
+
+    def __init__(self, campaign: Coordinator, unrecorded: Entries, let_go: Callable[[], None]) -> None:
+        self._campaign, self._unrecorded, self._let_go = campaign, unrecorded, let_go
+        self._held = True
+
+    def take(self) -> Entries:
+        """What is still to be recorded, for whoever records it now."""
+        taken, self._unrecorded = self._unrecorded, ()
+        return taken
+
+    async def settle(self) -> None:
+        """Put it on record, and let the station go."""
+        if entries := self.take():
+            await self._campaign.record_all(entries)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Release the station, once."""
+        if self._held:
+            self._held = False
+            self._let_go()
+
+
 class Analyst:
     """Analyses trials of a campaign and ends them."""
 
@@ -36,18 +61,26 @@ class Analyst:
         self._campaign = campaign
         self._procedure = campaign.procedure
 
-    async def analyse(self, number: int, unrecorded: Entries) -> None:
+    async def analyse(self, number: int, unrecorded: Entries, let_go: Callable[[], None] = lambda: None) -> None:
         """Turn the trial's runs into outcomes and record how it ended.
 
         Args:
             number: the trial.
             unrecorded: the end of its last step. A quick analysis shares its wait for the disk; a slow one does not
                 leave it off the record.
+            let_go: releases the station of that step, once its end is on record.
         """
+        last = _LastStep(self._campaign, unrecorded, let_go)
+        try:
+            await self._analyse(number, last)
+        finally:
+            last.let_go()
+
+    async def _analyse(self, number: int, last: _LastStep) -> None:
         campaign = self._campaign
         entries = campaign.recent.take(number)
         if entries is None:  # it began in another session
-            unrecorded = await self._settled(unrecorded)
+            await last.settle()
             first = campaign.state.trials[number].first_seq
             entries = list(campaign.store.entries(campaign.state.id, after=first))
         runs = runs_of(entries, number)
@@ -57,17 +90,17 @@ class Analyst:
             else:
                 analysing = asyncio.get_running_loop().run_in_executor(None, self._procedure.analyse, runs)
                 if not (await asyncio.wait({analysing}, timeout=_QUICK))[0]:
-                    unrecorded = await self._settled(unrecorded)
+                    await last.settle()
                 outcomes = await analysing
             told = self._in_units(outcomes)
         except asyncio.CancelledError:
-            await self._settled(unrecorded)
+            await last.settle()
             raise
         except Infeasible as error:
-            await self.end(number, TrialStatus.INFEASIBLE, {"message": str(error)}, unrecorded)
+            await self.end(number, TrialStatus.INFEASIBLE, {"message": str(error)}, last.take())
         except Exception as error:  # an analysis is anybody's code; its trial fails and says what it raised
             text = str(error) if isinstance(error, SdlError) else f"{type(error).__name__}: {error}"
-            await self.fail(number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "", unrecorded)
+            await self.fail(number, f"analysis {self._procedure.analysis.name!r} failed: {text}", "", last.take())
         else:
             await self.end(
                 number,
@@ -77,13 +110,8 @@ class Analyst:
                     "analysis": self._procedure.analysis.model_dump(mode="json"),
                     "runs": [run.start["uid"] for run in runs],
                 },
-                unrecorded,
+                last.take(),
             )
-
-    async def _settled(self, unrecorded: Entries) -> Entries:
-        if unrecorded:
-            await self._campaign.record_all(unrecorded)
-        return ()
 
     def _in_units(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
         """Outcomes of objectives in the units of the problem.

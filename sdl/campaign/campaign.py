@@ -82,6 +82,7 @@ class Campaign:
         control: Control | None = None,
         interrupted: OnInterrupt | None = None,
         feed: Feed | None = None,
+        key: str | Path | None = None,
     ) -> Self:
         """Run until the campaign ends by its own rule, pauses, or aborts; returns itself.
 
@@ -94,6 +95,7 @@ class Campaign:
             control: to pause or abort from elsewhere.
             interrupted: what to do with interrupted steps whose procedure says `ask`.
             feed: where the live feed is served; a free port on loopback by default.
+            key: file with your secret key, for workers that ask for one; see `sdl keys new`.
 
         Raises:
             InputError: the campaign was only opened, not loaded; or its files do not fit the record.
@@ -110,10 +112,9 @@ class Campaign:
                 store.create(self.id, self._loaded.spec.name)
             if not self._has_ended(store):
                 loaded, listener = self._loaded, _guarded(on_event, control)
-                _in_thread(
-                    lambda: asyncio.run(run_session(loaded, store, self.id, control, listener, interrupted, feed)),
-                    control,
-                )
+                secret = None if key is None else Path(key)
+                session = run_session(loaded, store, self.id, control, listener, interrupted, feed, secret)
+                _in_thread(lambda: asyncio.run(session), control)
         return self
 
     def _has_ended(self, store: Store) -> bool:

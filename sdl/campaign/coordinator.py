@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -30,6 +31,7 @@ from sdl.protocols import Clock
 
 if TYPE_CHECKING:
     from sdl.campaign.safety import Safety
+    from sdl.campaign.workers import Workers
 
 __all__ = ["Coordinator", "OnEvent"]
 
@@ -37,7 +39,9 @@ OnEvent = Callable[[Entry, CampaignState], None]
 """Called after each entry that the coordinator writes, in the coordinator's thread."""
 
 
-_TELL = frozenset({kinds.ACTION_DOUBTFUL, kinds.ACTION_RESOLVED})
+_TELL = frozenset(
+    {kinds.ACTION_DOUBTFUL, kinds.ACTION_RESOLVED, kinds.STATION_SAFE, kinds.INTERLOCK_TRIPPED, kinds.RUN_INTERRUPTED}
+)
 """Entries of stations that people are told of at once."""
 _POLL = 0.5
 """Wall seconds between two looks for what people ask for through the store."""
@@ -61,6 +65,7 @@ class Coordinator:
         on_event: OnEvent,
         answer: OnInterrupt | None = None,
         safety: Safety | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.spec = loaded.spec
         self.procedure = loaded.procedure
@@ -90,6 +95,7 @@ class Coordinator:
         self.tripped: dict[str, str] = {}
         """Station → interlock that stopped it."""
         self._safety = safety
+        self.workers = workers
         self._trials = TrialRunner(self, answer)
 
     @property
@@ -105,6 +111,25 @@ class Coordinator:
         self.state = fold(self.state, entry)
         if entry.kind in _TELL:
             self._on_event(entry, self.state)
+
+    def take(self, kind: str, body: dict[str, Any]) -> None:
+        """Record an entry that came from a worker. Safe to call from any thread.
+
+        Raises:
+            JournalError: it cannot be recorded.
+        """
+        text = self.writer.post(kind, body)
+        if kind == kinds.DOCUMENT:
+            self.recent.add_document(body["trial"], text)
+        # Its place in the chain is not known yet, and the fold does not need it.
+        self._loop.call_soon_threadsafe(self._take_remote, Entry(self.state.id, 0, time.time_ns(), kind, body, "", ""))
+
+    def _take_remote(self, entry: Entry) -> None:
+        self._take_note(entry)
+        if entry.kind == kinds.INTERLOCK_TRIPPED:
+            self.tripped[entry.body["station"]] = entry.body["message"]
+            self.need_pause(f"interlock: {entry.body['message']}", "find out why and put it right, then run again")
+            self.settling.pulse()
 
     def look(self) -> None:
         """Let the loop look at what its trials wait for."""
@@ -305,7 +330,8 @@ class Coordinator:
         self._pause_reason = self._pause_reason or PauseNeeded(message, advice)
 
     async def _abort_stations(self, running: set[asyncio.Task[None]]) -> None:
-        await asyncio.gather(*(s.abort(self.control.aborting) for s in self.stations.values()))
+        stopping = (station.abort(self.control.aborting) for station in self.stations.values())
+        await asyncio.gather(*stopping, return_exceptions=True)  # a worker that is lost is complained of below
         if running:
             await asyncio.wait(running, timeout=_AFTER_ABORT)
         # A long analysis must not hold up the safe state; it is done again from the record.

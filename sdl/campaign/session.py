@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from platform import platform, python_version
 from socket import gethostname
 from typing import Any
@@ -19,9 +20,12 @@ from sdl.campaign.files import LoadedCampaign
 from sdl.campaign.planning import PlannerHost
 from sdl.campaign.recovery import interrupted_entries
 from sdl.campaign.safety import Safety
+from sdl.campaign.workers import Workers
 from sdl.journal import Store, Writer, kinds
 from sdl.journal.state import CampaignState, fold
-from sdl.lab.opening import connect_lab, stopped_by
+from sdl.lab.clock import LabClock
+from sdl.lab.host import StationHost
+from sdl.lab.opening import OpenLab, connect_lab, stopped_by
 from sdl.lab.spec import OnInterrupt
 from sdl.lab.stopcards import lab_key, refuse_if_stopped
 from sdl.model import SdlError
@@ -68,6 +72,7 @@ async def run_session(
     on_event: OnEvent,
     answer: OnInterrupt | None = None,
     feed: Feed | None = None,
+    key: Path | None = None,
 ) -> CampaignState:
     """Take a campaign up, run it until it ends, pauses or aborts, and let it go.
 
@@ -79,6 +84,7 @@ async def run_session(
         on_event: called after each entry but documents.
         answer: what to do with interrupted steps that say `ask`.
         feed: where the live feed is served; a free port on loopback by default.
+        key: file with this coordinator's secret key, for workers that ask for one.
 
     Raises:
         WireError: the feed's address is taken, malformed, or reachable from outside without keys.
@@ -97,7 +103,7 @@ async def run_session(
             writer.subscribe(publisher.publish)
             writer.set_address(publisher.address)
             state = await _take_up(loaded, store, campaign, writer, on_event)
-            state = await _with_lab(loaded, store, writer, state, control, on_event, answer)
+            state = await _with_lab(loaded, store, writer, state, control, on_event, answer, key)
             closed = await writer.aappend(kinds.SESSION_CLOSED, {"lab_seconds": state.lab_seconds})
             state = fold(state, closed)
             on_event(closed, state)
@@ -140,35 +146,62 @@ async def _with_lab(
     control: Control,
     on_event: OnEvent,
     answer: OnInterrupt | None,
+    key: Path | None,
 ) -> CampaignState:
     planner = PlannerHost(loaded.spec)
     try:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 refuse_if_stopped(lab_key(loaded.lab.file.path))
-                lab = await stack.enter_async_context(connect_lab(loaded.lab, _stations(loaded)))
+                names = _stations(loaded)
+                workers = Workers(loaded, names, key)
+                lab = await stack.enter_async_context(
+                    connect_lab(loaded.lab, [name for name in names if name not in workers.names])
+                )
                 safety = Safety(loaded.lab, lab, lambda: stopped_by(lab.key))
                 await safety.bind()
+                remote = workers.build(state.id, writer.epoch, state.origins)
+                stations: dict[str, StationHost] = {**lab.stations, **remote}
+                clock = lab.clock if lab.stations else LabClock(_speed(loaded))
+                coordinator = Coordinator(
+                    loaded, store, writer, state, stations, planner, clock, control, on_event, answer, safety, workers
+                )
+                stack.push_async_callback(workers.close)
+                await workers.open(coordinator)
             except SdlError as error:
                 return await _cannot_open(error, writer, state, on_event)
-            opened = await writer.aappend(kinds.LAB_OPENED, lab.as_json())
-            state = fold(state, opened)
-            on_event(opened, state)
-            stations = lab.stations
-            coordinator = Coordinator(
-                loaded, store, writer, state, stations, planner, lab.clock, control, on_event, answer, safety
-            )
+            await coordinator.record(kinds.LAB_OPENED, _opened(lab, workers, clock))
             try:
                 with safety.watch(coordinator):
                     await coordinator.run()
             except BaseException:
                 # Most likely nothing can be recorded any more: what is left to do is to leave the lab safe.
-                await asyncio.gather(*(station.abort("the campaign cannot go on") for station in stations.values()))
-                await asyncio.gather(*(station.make_safe() for station in stations.values()))
+                await asyncio.gather(
+                    *(station.abort("the campaign cannot go on") for station in stations.values()),
+                    return_exceptions=True,
+                )
+                await asyncio.gather(*(station.make_safe() for station in stations.values()), return_exceptions=True)
                 raise
             return coordinator.final_state()
     finally:
         planner.close()
+
+
+def _speed(loaded: LoadedCampaign) -> float:
+    """Lab seconds a wall second, where workers have every station."""
+    simulation = loaded.lab.spec.simulation
+    return simulation.speed if simulation is not None and loaded.lab.simulated_devices() else 1.0
+
+
+def _opened(lab: OpenLab, workers: Workers, clock: LabClock) -> dict[str, Any]:
+    body = lab.as_json()
+    return {
+        **body,
+        "addresses": {**body["addresses"], **workers.addresses()},
+        "simulated": [*body["simulated"], *workers.simulated()],
+        "speed": clock.speed,
+        "workers": {name: station.address for name, station in workers.stations.items()},
+    }
 
 
 def _stations(loaded: LoadedCampaign) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdl.campaign.analysing import Analyst, Entries
 from sdl.campaign.recovery import NextMove, next_move
+from sdl.campaign.workers import StationLost
 from sdl.journal import kinds
 from sdl.lab.effects import InDoubt
 from sdl.lab.guard import StepOrder
@@ -16,6 +17,7 @@ from sdl.lab.procedure import BoundStep
 from sdl.lab.spec import OnInterrupt
 from sdl.lab.station import Aborted
 from sdl.model import Fault, Infeasible, SdlError, TrialStatus
+from sdl.worker.errors import StepInterrupted, WorkerRefused
 
 if TYPE_CHECKING:
     from sdl.campaign.coordinator import Coordinator
@@ -132,12 +134,17 @@ class TrialRunner:
             opened: the station of the first step, when that has been recorded as started.
         """
         held = opened
-        unrecorded: Entries = ()
         try:
             while True:
                 step = self._procedure.steps[move.index].on(move.station)
                 if opened is None:
-                    held = await self._take(step, held)
+                    station = self._campaign.stations[step.spec.station]
+                    if held is not station:  # a trial keeps its station while its steps stay there
+                        if held is not None:
+                            held.busy.release()
+                        held = None
+                        await station.busy.acquire()
+                        held = station
                     if not await self._ready(step, move):
                         return
                     if move.what != "join":
@@ -148,21 +155,13 @@ class TrialRunner:
                 if following is None or await self._ended(number, following):
                     return
                 if following.index == len(self._procedure.steps):
-                    break
+                    letting_go, held = held, None
+                    await self._analyst.analyse(number, unrecorded, letting_go.busy.release)
+                    return
                 move = following
         finally:
             if held is not None:
                 held.busy.release()
-        await self._analyst.analyse(number, unrecorded)
-
-    async def _take(self, step: BoundStep, held: StationHost | None) -> StationHost:
-        """The step's station; a trial keeps it while its steps stay there."""
-        station = self._campaign.stations[step.spec.station]
-        if held is not station:
-            if held is not None:
-                held.busy.release()
-            await station.busy.acquire()
-        return station
 
     async def _ready(self, step: BoundStep, move: NextMove) -> bool:
         """Wait out a back-off and doubts about the step's devices; False when the campaign stops first.
@@ -196,6 +195,12 @@ class TrialRunner:
         where = {"trial": number, "step": step.name, "attempt": trial.steps[-1].attempt}
         try:
             runs = await self._execute(step, station, trial.parameters, where)
+        except StationLost:
+            return None, ()  # the worker may be at it still, and is asked when the campaign goes on
+        except StepInterrupted as error:
+            await self._failed(where, "interrupted", str(error))
+            settled = await campaign.settling.settle(number)
+            return (self._next_move(number) if settled else None), ()
         except Aborted as error:
             campaign.abort_if_stopped()
             tripped = campaign.tripped.get(station.name, "")
@@ -216,6 +221,9 @@ class TrialRunner:
                 "mend the plan, the device's limits or the campaign's parameters, then run the campaign again",
             )
             return NextMove("fail", message=str(error)), ()
+        except WorkerRefused as error:
+            await self._failed(where, "fault", str(error))
+            raise PauseNeeded(f"station {station.name}: {error}", "put that right, then run again") from error
         except Fault as error:
             await self._failed(where, "fault", str(error), error.device)
             await self._make_safe(station, error)
@@ -248,7 +256,10 @@ class TrialRunner:
             text = campaign.writer.post(kinds.DOCUMENT, {**where, "name": name, "doc": doc})
             campaign.recent.add_document(where["trial"], text)
 
-        return await station.run_step(step, parameters, order, on_document, metadata)
+        running = station.run_step(step, parameters, order, on_document, metadata)
+        if station.remote and campaign.workers is not None:
+            return await campaign.workers.unless_lost(station.name, running)
+        return await running
 
     async def _failed(self, where: Mapping[str, Any], cause: str, message: str, device: str = "") -> None:
         body = {**where, "cause": cause, "message": message, "device": device}

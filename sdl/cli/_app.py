@@ -49,6 +49,10 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+keys = typer.Typer(no_args_is_help=True, help="CURVE keys for feeds and workers that are reached over a network.")
+app.add_typer(keys, name="keys")
+
+
 @app.callback()
 def options(
     version: Annotated[
@@ -79,6 +83,9 @@ def run(
     feed_clients: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Public keys (*.key) that may follow; default: any.")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your secret key, for workers that ask for one.")
+    ] = None,
 ) -> int:
     """Run a campaign, or go on with it where it stopped.
 
@@ -90,7 +97,7 @@ def run(
 
     answer = interrupted.value if interrupted else None
     served = feed_of(feed, feed_key, feed_clients)
-    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer, served)
+    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer, served, key)
 
 
 @app.command()
@@ -139,8 +146,8 @@ def watch(
     watch_command(campaign, store, address, json, documents, client_keys(key, server_key))
 
 
-@app.command()
-def keys(
+@keys.command("new")
+def keys_new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose keys they are.")],
     folder: Annotated[Path, typer.Option(help="Where to put them.")] = Path("keys"),
 ) -> None:

@@ -1,4 +1,4 @@
-"""The live feed's address and keys, as given on the command line, and `sdl keys`."""
+"""The live feed's address and keys, as given on the command line, and `sdl keys new`."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ def run_command(
     json: bool,
     interrupted: str | None,
     feed: Feed | None = None,
+    key: Path | None = None,
 ) -> int:
     """Run a campaign and return the exit status."""
     campaign = Campaign.from_yaml(path, store=store, settings=parse_settings(settings), seed=seed, trials=trials)
@@ -43,6 +44,7 @@ def run_command(
                 control=control,
                 interrupted=cast(OnInterrupt | None, interrupted),
                 feed=feed,
+                key=key,
             )
     except JournalError as error:
         if not seen.any:  # nothing has begun: the store cannot be used, or another process has the campaign

@@ -55,7 +55,7 @@ def _keys(key: Path | None, clients: Path | None) -> ServerKeys | None:
     if (key is None) != (clients is None):
         raise InputError(
             "--key and --clients go together: the worker's secret key, and the folder with the public keys (*.key) of "
-            "those who may give orders. Make keys with `sdl keys NAME`"
+            "those who may give orders. Make keys with `sdl keys new NAME`"
         )
     keys = None if key is None else ServerKeys.load(key, clients)
     if keys is not None and not keys.clients:

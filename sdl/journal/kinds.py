@@ -1,6 +1,6 @@
 """The kinds of journal entries and the keys of their bodies.
 
-A body that came from a station's worker has `origin` {station, spool, seq} beside its other keys.
+A body that came from a station's worker has `origin` {station, seq} beside its other keys.
 A journal written by any release stays readable: kinds and keys are added, never renamed or given another meaning.
 """
 
@@ -85,12 +85,14 @@ RUN_INTERRUPTED: Final = "run.interrupted"
 STATION_SAFE: Final = "station.safe"
 """`station`, `devices` {name: "safe" | what went wrong}, `cause`."""
 STATION_LOST: Final = "station.lost"
-"""`station`, `message`: its worker does not answer; what it does meanwhile is in its own spool."""
+"""`station`, `message`: its worker does not answer, and what it does meanwhile is in its own spool; an empty message
+when it answers again."""
 INTERLOCK_TRIPPED: Final = "interlock.tripped"
 """`station`, `interlock`, `message`: what was read, and what it must be. The station is driven to its safe state."""
 ACTION_DISPATCHED: Final = "action.dispatched"
 """`trial`, `step`, `attempt`, `action` (id), `try` (1, 2 …), `station`, `device`, `path`, `verb`, `arguments` {args,
-kwargs}, `effect` (absolute | dedup | non_repeatable), `arms`, `continues`, `epoch`. On the disk before any byte leaves."""
+kwargs}, `effect` (absolute | dedup | non_repeatable), `arms`, `continues`, `epoch`. On the disk before any byte
+leaves."""
 ACTION_ARMED: Final = "action.armed"
 """`trial`, `action`, `evidence`: everything is prepared, and the bytes that act leave next. On the disk before them."""
 ACTION_ACKED: Final = "action.acked"

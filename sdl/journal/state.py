@@ -113,8 +113,8 @@ class CampaignState:
     """When the last session was opened, UTC, ns."""
     epoch: int = 0
     lab_seconds: float = 0.0
-    origins: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """Station in a worker → its spool, and the number there of the last entry that came from it."""
+    origins: Mapping[str, int] = field(default_factory=dict)
+    """Station in a worker → number, in its spool, of the last entry that came from it."""
     seq: int = 0
     created_at: int = 0
     updated_at: int = 0
@@ -289,9 +289,7 @@ def fold(state: CampaignState, entry: Entry) -> CampaignState:
         state = rule(state, entry.body, entry)
     if "origin" in entry.body:
         origin = entry.body["origin"]
-        state = replace(
-            state, origins={**state.origins, origin["station"]: (origin.get("spool", ""), origin["seq"])}
-        )
+        state = replace(state, origins={**state.origins, origin["station"]: origin["seq"]})
     # Entries of stations may be folded a moment after later ones of the coordinator.
     return replace(state, seq=max(state.seq, entry.seq), updated_at=max(state.updated_at, entry.at))
 

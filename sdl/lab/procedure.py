@@ -211,7 +211,6 @@ def _other_stations(step: StepSpec, spec: LabSpec, arguments: Sequence[str]) -> 
                 )
         stray = [name for name in names if name not in arguments]
         yield from (
-            f"other_stations: {station!r}: {step.plan} takes no device {name!r}"
-            f"{plugins.suggest(name, list(arguments))}"
+            f"other_stations: {station!r}: {step.plan} takes no device {name!r}{plugins.suggest(name, list(arguments))}"
             for name in stray
         )

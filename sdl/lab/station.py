@@ -35,6 +35,7 @@ __all__ = ["Aborted", "Station"]
 
 _OWN = str(Path(__file__).resolve().parents[1]) + "/"
 
+
 class Aborted(SdlError):
     """The plan was stopped on request."""
 

@@ -57,7 +57,7 @@ def bind_pair(address: Address, keys: ServerKeys | None, high_water: int) -> Ser
     if keys is None and not address.loopback:
         raise WireError(
             f"{address} can be reached from other machines, and without CURVE keys anybody there could read "
-            "the campaign. Make keys with `sdl keys` and give them, or publish on tcp://127.0.0.1:0"
+            "the campaign. Make keys with `sdl keys new` and give them, or publish on tcp://127.0.0.1:0"
         )
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     authenticator = None

@@ -143,7 +143,7 @@ def bind_answerer(
     if keys is None and not where.loopback:
         raise WireError(
             f"{address} can be reached from other machines, and without CURVE keys anybody there could give orders to "
-            "the instruments. Make keys with `sdl keys` and give them with --key and --clients, or listen on "
+            "the instruments. Make keys with `sdl keys new` and give them with --key and --clients, or listen on "
             "tcp://127.0.0.1:PORT"
         )
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

@@ -171,7 +171,7 @@ def test_a_fault_fails_the_trial_by_default(tmp_path: Path) -> None:
 
 
 def test_a_doubt_pauses_when_nothing_else_is_left(tmp_path: Path) -> None:
-    """A lost answer leaves a doubt; the campaign pauses with what to do, stays paused, and goes on once it is settled."""
+    """A lost answer leaves a doubt; the campaign pauses, stays paused, and goes on once it is settled."""
     write(tmp_path, ", retries: 2", trials=2)
     (tmp_path / "lost-dropper").touch()
     run = campaign(tmp_path)

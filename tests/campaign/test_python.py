@@ -65,7 +65,8 @@ def test_on_event_sees_every_entry(tmp_path: Path) -> None:
     campaign = Campaign.from_yaml(soft_lab(tmp_path, trials=3), store=tmp_path / "lab.db")
     campaign.run(on_event=lambda entry, state: seen.append((entry, state)))
     with Store.open(tmp_path / "lab.db") as store:
-        wanted = [e for e in store.entries(campaign.id) if e.kind != kinds.DOCUMENT and not e.kind.startswith("action.")]
+        every = list(store.entries(campaign.id))
+    wanted = [e for e in every if e.kind != kinds.DOCUMENT and not e.kind.startswith("action.")]
     assert [e.seq for e, _ in seen] == [e.seq for e in wanted]
     assert all(state.seq == entry.seq for entry, state in seen)
 

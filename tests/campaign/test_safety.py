@@ -29,7 +29,7 @@ def with_interlock(path: Path, text: str) -> None:
 
 
 def test_a_violated_interlock_keeps_a_step_from_beginning(tmp_path: Path) -> None:
-    """Before a step its interlocks are read; a violated one pauses the campaign, saying what was read and is required."""
+    """Before a step its interlocks are read; a violated one pauses the campaign and says what was read."""
     path = silver_lab(tmp_path / "lab", trials=1)
     with_interlock(path, "heater.temperature < 5 degC")
     campaign = Campaign.from_yaml(path, store=tmp_path / "lab.db")
@@ -108,7 +108,7 @@ def test_a_silent_instrument_trips(tmp_path: Path) -> None:
 
 
 def test_a_stop_mark_aborts_and_refuses(tmp_path: Path) -> None:
-    """`sdl stop` leaves a mark: the campaign aborts to the safe state, and none begins before the mark is taken away."""
+    """`sdl stop` leaves a mark: the campaign aborts to the safe state, and none begins before it is taken away."""
     path = silver_lab(tmp_path / "lab", trials=1, speed=500.0)
     campaign = Campaign.from_yaml(path, store=tmp_path / "lab.db")
     key = lab_key(path.parent / "lab.yaml")

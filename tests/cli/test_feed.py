@@ -23,7 +23,7 @@ def test_keys_decide_who_follows(tmp_path: Path, nursery: Nursery) -> None:
     """With keys a feed is followed by whoever has an allowed one, from the first entry on, and by nobody else."""
     campaign = soft_lab(tmp_path / "lab", trials=6, seconds=0.4)
     for name, folder in (("feed", "keys"), ("me", "keys/clients"), ("stranger", "keys")):
-        assert nursery.run("keys", name, "--folder", folder, cwd=tmp_path).status == 0
+        assert nursery.run("keys", "new", name, "--folder", folder, cwd=tmp_path).status == 0
     address = f"tcp://127.0.0.1:{_free_port()}"
     keys = ("--feed-key", "keys/feed.key_secret", "--feed-clients", "keys/clients")
     running = nursery.start("run", campaign, "--json", "--feed", address, *keys, cwd=tmp_path)

@@ -210,7 +210,8 @@ def test_pause_and_suspend_at_every_message(tmp_path: Path, how: str, slow: bool
                 await _interrupted_at(it, dose(dropper, other=mover), place, how, 0.02 if slow else 0.0)
             except Fault as fault:
                 # Bluesky replays the reading of a run that it has just closed, and fails; the step is done again then.
-                assert "open run" in str(fault), place
+                if "open run" not in str(fault):
+                    raise
                 it.station._running_engine().msg_hook = None
                 await it.run(dose(dropper, other=mover))
             assert dropper.dropped == pytest.approx(3.0, abs=1e-9), f"message {place}"
@@ -423,5 +424,3 @@ def test_refused_without_a_record_when_stopped(tmp_path: Path) -> None:
             assert (dropper.calls, it.kinds()) == (0, [])
 
     asyncio.run(main())
-
-

@@ -1,0 +1,1 @@
+"""Tests of stations in processes of their own; `worker.rig` has what they share."""
