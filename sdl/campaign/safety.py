@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -23,6 +24,8 @@ __all__ = ["Safety"]
 _ADVICE = "find out why and put it right; then run the campaign again"
 _GRACE = 1.5
 """Wall seconds without a reading after which an instrument counts as silent; it is told of within 2 s."""
+_AGAIN = 0.25
+"""Wall seconds between two tries to read a signal before a step."""
 _FIRST = 5.0
 """Wall seconds in which the watchdog has had its first look."""
 
@@ -104,14 +107,25 @@ class Safety:
         assert self._campaign is not None
         if not self._watchdog.ready.is_set():
             await asyncio.to_thread(self._watchdog.ready.wait, _FIRST)
-        trips = [trip for trip in self._watchdog.trips if station in (trip.stations or (station,))]
-        host = self._opened.stations.get(station)
-        if host is not None and not trips:
-            own = [item for item in self.interlocks if item.device in host.devices and station in item.stations]
-            trips = await host.check(own)
+        end = time.monotonic() + _GRACE
+        while (trips := await self._trips(station)) and all(trip.kind == "unreadable" for trip in trips):
+            if time.monotonic() > end or self._campaign.stopping:
+                break
+            await asyncio.sleep(_AGAIN)  # one failed reading is no reason to stop, neither here nor for the watchdog
         if trips:
             await self._record(station, trips)
             raise PauseNeeded(f"the step did not begin: {'; '.join(trip.text for trip in trips)}", _ADVICE)
+
+    async def _trips(self, station: str) -> list[Trip]:
+        """What stands in the way of a step at a station: by the watchdog, else by its own devices."""
+        assert self._watchdog is not None
+        standing = [trip for trip in self._watchdog.trips if station in (trip.stations or (station,))]
+        host = self._opened.stations.get(station)
+        if standing or host is None:
+            return standing
+        return await host.check(
+            [item for item in self.interlocks if item.device in host.devices and station in item.stations]
+        )
 
     async def _record(self, station: str, trips: list[Trip]) -> None:
         assert self._campaign is not None

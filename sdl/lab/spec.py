@@ -84,7 +84,7 @@ class StepSpec(Record):
     """Lab time to wait before the first of these tries, as in `30 s`; each further wait is twice as long."""
     other_stations: dict[Name, dict[Name, Name]] = {}
     """Stations to try in turn once the retries are used up: station → {argument of the plan: its device there}."""
-    on_fault: OnFault = "fail"
+    on_fault: OnFault = "pause"
     """What follows when all of that did not help: the trial fails, or the campaign pauses and the trial waits."""
     time_limit: str | float | None = None
     """Lab time after which the step is given up as a fault, as in `10 min`; None for no limit."""

@@ -19,6 +19,7 @@ from bluesky.utils import FailedStatus, RequestAbort, RequestStop, RunEngineInte
 
 from sdl.journal import JournalError
 from sdl.journal.actions import ActionState
+from sdl.lab._planstacks import write_stacks_late
 from sdl.lab.devices import close_devices, connect_devices, make_safe
 from sdl.lab.effects import InDoubt
 from sdl.lab.guard import Guard, StepOrder
@@ -91,6 +92,8 @@ class Station:
         self._engine = RunEngine({}, loop=self._loop, context_managers=[], call_returns_result=True)
         self._engine.register_command("sleep", self._sleep)  # type: ignore[no-untyped-call]
         self.guard.install(self._engine)
+        write_stacks_late()  # in this thread, which checks plans, and in the loop's, which executes them
+        self._loop.call_soon_threadsafe(write_stacks_late)
 
     async def _sleep(self, msg: Msg) -> None:
         """`bps.sleep(seconds)` waits for lab time."""

@@ -133,15 +133,24 @@ class Bench:
             answer = await self._outcome(step, order, given, on_document)
             await chain.record(STEP_ANSWERED, {**where, **answer})
         except JournalError as error:
-            self.stopped = (
-                f"the worker of station {self.station.name!r} cannot record anything any more ({error}); mend that, "
-                "then start the worker again"
-            )
+            self.stopped = self.cannot_record(str(error))
             _log.error("%s", self.stopped)
             await self.station.make_safe()
         finally:
             self._running, self._task = None, None
             self._on_end()
+
+    async def over(self) -> None:
+        """Wait until a step whose end is on record has let the station go."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    def cannot_record(self, reason: str) -> str:
+        """What to say, and do, when the spool takes nothing more."""
+        return (
+            f"the worker of station {self.station.name!r} cannot record anything any more ({reason}); mend that, then "
+            "start the worker again"
+        )
 
     async def _outcome(
         self, step: BoundStep, order: RunStep, given: StepOrder, on_document: Callable[[str, dict[str, Any]], None]

@@ -15,7 +15,7 @@ from sdl.lab.opening import OpenLab
 from sdl.wire import WireError
 from sdl.worker import _messages as m
 from sdl.worker._bench import Bench
-from sdl.worker._past import EPOCH_RAISED, Known
+from sdl.worker._past import EPOCH_RAISED, Known, StepKey
 from sdl.worker._spool import Chain, Spool
 from sdl.worker.errors import WorkerRefused
 
@@ -116,7 +116,7 @@ class Desk:
         except WireError as error:
             reply = m.Refused(id=request.id, code="malformed", message=str(error))
         except JournalError as error:
-            reply = m.Refused(id=request.id, code="spool", message=f"the spool of station {self.name!r}: {error}")
+            reply = m.Refused(id=request.id, code="spool", message=self._bench.cannot_record(str(error)))
         except Exception as error:
             _log.exception("a request %r of station %s", request.kind, self.name)
             reply = m.Refused(id=request.id, code="error", message=f"{type(error).__name__}: {error}")
@@ -147,7 +147,7 @@ class Desk:
         station = self._bench.station
         match request:
             case m.Ping():
-                trouble = self._bench.stopped or chain.trouble
+                trouble = self._bench.stopped or (chain.trouble and self._bench.cannot_record(chain.trouble))
                 return m.Pong(id=request.id, last=chain.last, running=self._bench.running, trouble=trouble)
             case m.Bye():
                 _log.info("campaign %s: its coordinator lets station %s go", chain.campaign, self.name)
@@ -257,7 +257,7 @@ class Desk:
                 raise self._other_spool(hello)
             if chain is not None:
                 if chain.trouble:
-                    raise JournalError(chain.trouble)
+                    raise WorkerRefused("spool", self._bench.cannot_record(chain.trouble))
                 self.chain = None
                 await asyncio.to_thread(chain.close)
             chain = self.chain = await asyncio.to_thread(self._spool.chain, hello.campaign, self._told)
@@ -293,6 +293,9 @@ class Desk:
             known = self._known_step(order, chain)
             if known.state != "unknown":
                 return known
+            if self._bench.running is not None and self._has_ended(self._bench.running, chain):
+                # Whoever reads the spool may know of the end before the task that wrote it has gone on.
+                await self._bench.over()
             running = self._bench.running
             if running is not None:
                 raise WorkerRefused(
@@ -302,6 +305,11 @@ class Desk:
                 )
             await self._bench.begin(order, chain)
         return m.StepKnown(id=order.id, state="running")
+
+    def _has_ended(self, running: m.Running, chain: Chain) -> bool:
+        """Whether the end of the step under way is on record already."""
+        known = chain.past.orders.get(StepKey(running.trial, running.step, running.attempt))
+        return running.campaign == chain.campaign and known is not None and known.answer is not None
 
     def _known_step(self, request: m.RunStep | m.AskStep, chain: Chain) -> m.StepKnown:
         key = Bench.key(request)

@@ -148,8 +148,8 @@ def test_another_station_after_the_retries(tmp_path: Path) -> None:
 
 
 def test_pauses_when_nothing_helps(tmp_path: Path) -> None:
-    """With `on_fault: pause` the trial waits, the pause says why, and once the cause is gone it goes on."""
-    write(tmp_path, ", on_fault: pause", trials=2)
+    """By default the trial waits, the pause says why, and once the cause is gone it goes on."""
+    write(tmp_path, trials=2)
     (tmp_path / "broken-dropper").touch()
     run = campaign(tmp_path)
     state = run.run()
@@ -162,9 +162,9 @@ def test_pauses_when_nothing_helps(tmp_path: Path) -> None:
     assert len(drops(tmp_path)) == 2
 
 
-def test_a_fault_fails_the_trial_by_default(tmp_path: Path) -> None:
-    """Without another policy the trial fails and the next one is tried; the planner learns nothing from it."""
-    write(tmp_path, trials=2)
+def test_a_fault_fails_the_trial(tmp_path: Path) -> None:
+    """With `on_fault: fail` the trial fails and the next one is tried; the planner learns nothing from it."""
+    write(tmp_path, ", on_fault: fail", trials=2)
     (tmp_path / "broken-dropper").touch()
     state = campaign(tmp_path).run()
     assert [trial.status for trial in state.trials.values()] == [TrialStatus.FAILED] * 2

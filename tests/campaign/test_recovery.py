@@ -17,7 +17,7 @@ from sdl.model import TrialStatus
 
 def procedure(**second: Any) -> Procedure:
     """Three steps a, b, c; `second` are fields of b."""
-    fields: Mapping[str, Mapping[str, Any]] = {"a": {}, "b": second, "c": {}}
+    fields: Mapping[str, Mapping[str, Any]] = {"a": {}, "b": {"on_fault": "fail", **second}, "c": {}}
     specs = [StepSpec(name=n, station="s", plan="p.py:f", **f) for n, f in fields.items()]
     steps = tuple(BoundStep(spec, lambda: iter(()), (), (), (), None) for spec in specs)
     return Procedure("p", steps, AnalysisSpec(name="x"), lambda runs: {}, {})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from support.labs import edit, silver_lab
+from support import Nursery, wait_until
+from support.labs import edit, silver_lab, soft_lab
 
 from sdl.campaign import Campaign
 from sdl.journal import Store, kinds
@@ -127,3 +129,68 @@ def test_a_stop_mark_aborts_and_refuses(tmp_path: Path) -> None:
     release(key)
     campaign.run(on_event=lambda entry, state: None, interrupted="redo")
     assert campaign.state.status == "ended", campaign.state.message
+
+
+def test_a_dead_controller_leaves_a_safe_lab(tmp_path: Path, nursery: Nursery) -> None:
+    """When the controller is killed, the instruments reach their safe states by themselves: nobody talks to them."""
+    path = silver_lab(tmp_path / "lab", trials=1, speed=60.0)
+
+    def lease(data: dict[str, Any]) -> None:
+        data["simulation"]["options"]["deadman"] = "1.5 s"
+        for name, device in data["devices"].items():
+            device["options"].update({"watchdog": "3 s"} if name.endswith("pump") else {"heartbeat": "0.4 s"})
+
+    edit(path.parent / "lab.yaml", lease)
+    truth = tmp_path / "truth.jsonl"
+    simulated = nursery.start("simulate", "lab.yaml", "--json", "--log", truth, cwd=path.parent)
+    try:
+        wait_until(lambda: simulated.events, 30, "the instruments are up")
+        addresses = simulated.events[0]["addresses"]
+
+        def place(data: dict[str, Any]) -> None:
+            for name, address in addresses.items():
+                data["devices"][name]["address"] = address
+
+        edit(path.parent / "lab.yaml", place)
+        run = nursery.start("run", path.name, "--store", tmp_path / "lab.db", cwd=path.parent)
+        wait_until(lambda: ("heater", "write") in acts(truth), 30, "heating")
+        time.sleep(2.5)  # longer than the lease: while it lives, its heartbeats keep the instruments going
+        assert run.status is None
+        assert not fallen(truth) & {"heater", "spectrometer"}  # a pump at rest is safe, and nobody talks to it
+        run.kill()
+        killed = time.time_ns()
+        wait_until(lambda: {"heater", "spectrometer"} <= fallen(truth), 10, "heater and spectrometer fell safe")
+        late = [a for a in log(truth) if a["action"] == "deadman" and a["wall"] - killed > 3e9]
+        assert not late
+    finally:
+        simulated.kill()
+
+
+def log(truth: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
+
+
+def acts(truth: Path) -> set[tuple[str, str]]:
+    return {(a["instrument"], a["action"]) for a in log(truth)}
+
+
+def fallen(truth: Path) -> set[str]:
+    return {a["instrument"] for a in log(truth) if a["action"] == "deadman"}
+
+
+def test_an_undeclared_action_is_refused_with_its_line(tmp_path: Path) -> None:
+    """A plan that acts on what is no device of its step is refused before it runs, naming file and line."""
+    path = soft_lab(tmp_path, trials=1)
+    plans = (tmp_path / "plans.py").read_text()
+    stray = "from sdl.devices.soft import SoftDetector\nSTRAY = SoftDetector(name='stray')\n\n\ndef read("
+    plans = plans.replace("def read(", stray).replace(
+        "    yield from inner()", "    yield from bps.abs_set(STRAY.value, 5.0)\n    yield from inner()"
+    )
+    (tmp_path / "plans.py").write_text(plans)
+    line = 1 + plans.splitlines().index("    yield from bps.abs_set(STRAY.value, 5.0)")
+    campaign = Campaign.from_yaml(path, store=tmp_path / "lab.db")
+    campaign.run()
+    assert campaign.state.status == "paused"
+    assert f"plans.py:{line}" in campaign.state.message
+    assert "undeclared action" in campaign.state.message
+    assert entries(tmp_path / "lab.db", campaign.id, kinds.DOCUMENT) == []

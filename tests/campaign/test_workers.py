@@ -181,7 +181,7 @@ def test_the_coordinator_is_killed_and_joins_again(make: Any) -> None:
     lab.worker()
     for beginning in range(2):
         run = lab.run()
-        wait_until(lambda: len(lab.drops()) > 2 * beginning, 30, f"a drop began: {run.err}")
+        wait_until(lambda n=beginning: len(lab.drops()) > 2 * n, 30, f"a drop began: {run.err}")
         run.kill()
     assert lab.run().wait(60) == 0
     assert lab.each_dropped_once()
@@ -191,7 +191,7 @@ def test_the_coordinator_is_killed_and_joins_again(make: Any) -> None:
 
 
 def test_the_worker_is_killed(make: Any) -> None:
-    """A worker's death is noticed within 2 s and pauses the campaign; what it was at is in doubt until somebody says."""
+    """A worker's death is noticed within 2 s and pauses the campaign; what it was at is in doubt until settled."""
     lab = make(1.0)
     worker = lab.worker()
     run = lab.run()

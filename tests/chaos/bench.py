@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaos import checker
 from chaos.breaks import BREAK
-from chaos.forks import Child, Forks
+from chaos.forks import Child, Forks, first_to_end
 from chaos.points import ACKS, KILL_AT, TRACE
 
 __all__ = ["Bench", "Kill", "Session", "Trace"]
@@ -173,11 +173,11 @@ class Bench:
         deadline = time.monotonic() + _PATIENCE
         while session.status is None and (left := deadline - time.monotonic()) > 0:
             children = [child, *([self._worker.child] if self._worker is not None and self._worker.child else [])]
-            ended = self._forks.wait(children, left)
-            if ended is not None and ended[0] is child:
-                session.status = ended[1]
+            ended = first_to_end(children, left)
+            if ended is child:
+                session.status = child.ended.result()
             elif ended is not None and self._worker is not None:
-                self._worker.ended(ended[1], session)
+                self._worker.ended(ended.ended.result(), session)
         if session.status is None:
             child.signal(signal.SIGKILL)
             child.wait(_PATIENCE)

@@ -24,3 +24,9 @@ def harness() -> Iterator[Harness]:
 def reference(harness: Harness) -> Reference:
     """A campaign that nobody disturbed."""
     return harness.reference()
+
+
+@pytest.fixture(scope="session")
+def worker_reference(harness: Harness) -> Reference:
+    """The same with the station in a worker."""
+    return harness.reference(worker=True)

@@ -1,11 +1,14 @@
 """Starts `sdl` commands as processes of their own in a few milliseconds: one process imports all, and forks for each.
 
-Unlike `support.Nursery` its owner waits for a child without looking again and again, and a child may get fault points.
+Unlike `support.Nursery` its owner waits for a child without looking again and again, threads may share it, and a child
+may get fault points.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -15,12 +18,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-__all__ = ["Child", "Forks", "serve"]
+__all__ = ["Child", "Forks", "first_to_end", "serve"]
 
+_PR_SET_PDEATHSIG = 1
 _TESTS = Path(__file__).resolve().parents[1]
 _PRELOADED = (
     "bluesky.run_engine", "ophyd_async.core", "pymodbus.client", "pymodbus.server", "sdl.campaign", "sdl.cli._app",
@@ -34,9 +40,10 @@ _PRELOADED = (
 class Child:
     """A command that was started."""
 
-    def __init__(self, forks: Forks, pid: int, base: Path) -> None:
+    def __init__(self, pid: int, base: Path, ended: Future[int]) -> None:
         self.pid = pid
-        self._forks = forks
+        self.ended = ended
+        """Exit status, minus the signal's number where one ended it."""
         self._base = base
 
     @property
@@ -50,17 +57,21 @@ class Child:
         return self._base.with_suffix(".err").read_text()
 
     def wait(self, seconds: float) -> int | None:
-        """Exit status, minus the signal's number where one ended it; None when it runs longer than that."""
-        ended = self._forks.wait([self], seconds)
-        return None if ended is None else ended[1]
+        """Exit status; None when it runs longer than that."""
+        try:
+            return self.ended.result(seconds)
+        except TimeoutError:
+            return None
 
     def signal(self, number: int) -> None:
-        """Send a signal; to be called before `wait` has given a status."""
-        os.kill(self.pid, number)
+        """Send a signal, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            if not self.ended.done():
+                os.kill(self.pid, number)
 
 
 class Forks:
-    """The process that forks. A context manager; for one thread."""
+    """The process that forks. A context manager; for any number of threads."""
 
     def __init__(self) -> None:
         path = os.pathsep.join([str(_TESTS), *filter(None, [os.environ.get("PYTHONPATH", "")])])
@@ -71,38 +82,57 @@ class Forks:
             text=True,
             env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
-
-    def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Send an order and return the answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+        self._lock = threading.Lock()
+        self._starting: deque[Future[Child]] = deque()
+        self._bases: deque[Path] = deque()
+        self._running: dict[int, Future[int]] = {}
+        self._reader = threading.Thread(target=self._read, name="forks", daemon=True)
+        self._reader.start()
 
     def start(self, argv: Sequence[str | Path], base: Path, env: Mapping[str, str]) -> Child:
         """Start `sdl ARGV…` in the folder of `base`; its output goes to `base.out` and `base.err`."""
+        assert self._process.stdin is not None
         for suffix in (".out", ".err"):
             base.with_suffix(suffix).touch()
-        order = {"do": "start", "argv": [str(part) for part in argv], "base": str(base), "env": dict(env)}
-        return Child(self, int(self.ask(order)["pid"]), base)
+        order = {"argv": [str(part) for part in argv], "base": str(base), "env": dict(env)}
+        started: Future[Child] = Future()
+        with self._lock:
+            self._starting.append(started)
+            self._bases.append(base)
+            print(json.dumps(order), file=self._process.stdin, flush=True)
+        return started.result(60)
 
-    def wait(self, children: Sequence[Child], seconds: float) -> tuple[Child, int] | None:
-        """The first of them to end, with its status; None when all run longer than that."""
-        answer = self.ask({"do": "wait", "pids": [child.pid for child in children], "seconds": seconds})
-        if answer["status"] is None:
-            return None
-        return next(child for child in children if child.pid == answer["pid"]), int(answer["status"])
+    def _read(self) -> None:
+        """Hand on what the process says: the pids of those it has started, in order, and how each ended."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told = json.loads(line)
+            if "status" in told:
+                self._running.pop(told["pid"]).set_result(told["status"])
+            else:
+                ended = self._running[told["pid"]] = Future()
+                self._starting.popleft().set_result(Child(told["pid"], self._bases.popleft(), ended))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.communicate()  # the end of its input is the end of it
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()  # the end of its input is the end of it, and of all that it has started
+        self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
+
+
+def first_to_end(children: Sequence[Child], seconds: float) -> Child | None:
+    """One that has ended; None when all run longer than that."""
+    wait([child.ended for child in children], seconds, FIRST_COMPLETED)
+    return next((child for child in children if child.ended.done()), None)
 
 
 def serve() -> None:
-    """Carry out orders from standard input until it ends; then kill what still runs."""
+    """Start what standard input says, a line each, and tell how it ended, until the input ends."""
     for name in _PRELOADED:
         importlib.import_module(name)
     from sdl import plugins
@@ -111,33 +141,27 @@ def serve() -> None:
     units.convert(1.0, "m", "mm")  # what is read once and kept: the registry of units, and what is installed
     plugins.names("sdl.devices")
     gc.freeze()
-    children: dict[int, int] = {}  # pid → pidfd
-    for line in sys.stdin:
-        order = json.loads(line)
-        if order["do"] == "start":
-            if not (pid := os.fork()):
-                _become(order)
-            children[pid] = os.pidfd_open(pid)
-            answer: dict[str, Any] = {"pid": pid}
-        else:
-            answer = _wait(children, order["pids"], order["seconds"])
-        print(json.dumps(answer), flush=True)
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def _wait(children: dict[int, int], pids: Sequence[int], seconds: float) -> dict[str, Any]:
-    ended = select.select([children[pid] for pid in pids], [], [], seconds)[0]
-    if not ended:
-        return {"status": None}
-    pid = next(pid for pid in pids if children[pid] == ended[0])
-    os.close(children.pop(pid))
-    return {"pid": pid, "status": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}
+    orders, children = b"", dict[int, int]()  # pidfd → pid
+    while True:
+        ready = select.select([0, *children], [], [])[0]
+        for pidfd in [fd for fd in ready if fd]:
+            pid = children.pop(pidfd)
+            os.close(pidfd)
+            print(json.dumps({"pid": pid, "status": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}), flush=True)
+        if 0 in ready:
+            if not (data := os.read(0, 65536)):
+                return
+            *lines, orders = (orders + data).split(b"\n")
+            for line in lines:
+                if not (pid := os.fork()):
+                    _become(json.loads(line))
+                children[os.pidfd_open(pid)] = pid
+                print(json.dumps({"pid": pid}), flush=True)
 
 
 def _become(order: Mapping[str, Any]) -> NoReturn:
     """The command, in the process that was forked for it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nothing outlives the process that forks
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     base, write = Path(order["base"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -33,7 +33,7 @@ class Reference:
 
 
 class Harness:
-    """Runs cases in threads, each with a process of its own that forks. A context manager.
+    """Runs cases in threads. A context manager.
 
     Args:
         work: folder for the runs; those with violations stay in it.
@@ -43,8 +43,8 @@ class Harness:
     def __init__(self, work: Path, jobs: int = 2) -> None:
         self._work = work
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="chaos")
-        self._own = threading.local()
-        self._forks: list[Forks] = []
+        self.forks = Forks()
+        """Starts processes."""
         self._lock = threading.Lock()
         self._count = 0
 
@@ -82,36 +82,28 @@ class Harness:
 
     def _run(self, case: Case, history: list[Any] | None) -> Result:
         name = "-".join(map(str, (*case.run, *(case.worker or ())))) or "reference"
-        return run_case(self._mine(), self._folder(re.sub(r"[^\w.-]+", "-", name)[:60]), case, history)
+        return run_case(self.forks, self._folder(re.sub(r"[^\w.-]+", "-", name)[:60]), case, history)
 
     def _folder(self, name: str) -> Path:
         with self._lock:
             self._count += 1
             return self._work / f"{self._count:05}-{name}"
 
-    def _mine(self) -> Forks:
-        forks: Forks | None = getattr(self._own, "forks", None)
-        if forks is None:
-            forks = self._own.forks = Forks()
-            with self._lock:
-                self._forks.append(forks)
-        return forks
-
-    def bench(self, *, broken: str = "") -> Bench:
-        """A bench for the calling thread.
+    def bench(self, *, worker: bool = False, broken: str = "") -> Bench:
+        """A bench for a test of its own.
 
         Args:
+            worker: whether a worker has the station.
             broken: what is broken on purpose; see `chaos.breaks`.
         """
-        return Bench(self._mine(), self._folder("bench"), broken=broken)
+        return Bench(self.forks, self._folder("bench"), () if worker else None, broken=broken)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        for forks in self._forks:
-            forks.__exit__()
+        self.forks.__exit__()
 
 
 def doubles(points: int, number: int, seed: int) -> list[tuple[int, int]]:

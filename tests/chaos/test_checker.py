@@ -162,6 +162,74 @@ def test_what_is_wrong_is_seen(sound: tuple[Record, Path], reference: Reference,
     assert any(said in text for text in check(record, reference.history)), check(record, reference.history)
 
 
+@pytest.fixture(scope="module")
+def spooled(harness: Harness) -> Record:
+    """The record of a campaign whose station a worker had."""
+    with harness.bench(worker=True) as bench:
+        session = bench.session(1, None)
+        assert session.status == 0, session.err
+        return bench.record()
+
+
+def test_a_sound_spool_has_nothing_wrong(spooled: Record, reference: Reference) -> None:
+    """Of an undisturbed campaign with a worker the checker has nothing to say, and it has looked at something."""
+    assert check(spooled, reference.history) == []
+    assert spooled.spool is not None
+    assert sum("origin" in entry.body for entry in spooled.entries) > 50
+
+
+def _came(record: Record, kind: str) -> int:
+    return next(i for i, e in enumerate(record.entries) if e.kind == kind and "origin" in e.body)
+
+
+def _comes_twice(record: Record) -> None:
+    record.entries.append(record.entries[_came(record, "action.armed")])
+
+
+def _never_comes(record: Record) -> None:
+    del record.entries[_came(record, "action.acked")]
+
+
+def _comes_as_another(record: Record) -> None:
+    number = _came(record, "action.done")
+    record.entries[number] = record.entries[number]._replace(kind="action.failed")
+
+
+def _changed_in_the_spool(record: Record) -> None:
+    assert record.spool is not None
+    record.spool[5] = record.spool[5]._replace(text="{}")
+
+
+def _gone_from_the_spool(record: Record) -> None:
+    assert record.spool is not None
+    record.spool.pop()
+
+
+def _ran_before_the_spool_had_it(record: Record) -> None:
+    assert record.orders is not None
+    record.orders = [ack._replace(wall=ack.wall + 10**9) for ack in record.orders if ack.kind == "action.armed"] + [
+        ack for ack in record.orders if ack.kind != "action.armed"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("doctor", "said"),
+    [
+        (_comes_twice, "spool: entries came twice"),
+        (_never_comes, "(action.acked) never came into the journal"),
+        (_comes_as_another, "of the journal is not entry "),
+        (_changed_in_the_spool, "spool: chain: entry 6 "),
+        (_gone_from_the_spool, "was acknowledged, and is gone"),
+        (_ran_before_the_spool_had_it, "began before its action.armed was on the disk"),
+    ],
+)
+def test_what_is_wrong_with_a_spool_is_seen(spooled: Record, reference: Reference, doctor: Edit, said: str) -> None:
+    """A doctored spool, or a journal that differs from it, is caught."""
+    record = _copy(spooled)
+    doctor(record)
+    assert any(said in text for text in check(record, reference.history)), check(record, reference.history)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -6,17 +6,15 @@ from pathlib import Path
 
 from chaos.bench import EXAMPLE
 from chaos.checker import VOLUMES, history_of, read_store, read_truth
-from chaos.forks import Forks
 from chaos.harness import Harness, Reference
 
 
 def test_it_runs_without_an_address(harness: Harness, reference: Reference, tmp_path: Path) -> None:
     """`sdl run` starts the simulated instruments, and the campaign comes to what it always comes to."""
     truth = tmp_path / "truth.jsonl"
-    with Forks() as forks:
-        argv = ("run", EXAMPLE / "campaign.yaml", "--store", tmp_path / "sdl.db", "--quiet")
-        child = forks.start(argv, tmp_path / "run", {"SDL_SIMULATION_LOG": str(truth)})
-        assert child.wait(60) == 0, child.err
+    argv = ("run", EXAMPLE / "campaign.yaml", "--store", tmp_path / "sdl.db", "--quiet")
+    child = harness.forks.start(argv, tmp_path / "run", {"SDL_SIMULATION_LOG": str(truth)})
+    assert child.wait(60) == 0, child.err
     entries, _ = read_store(tmp_path / "sdl.db")
     assert history_of(entries) == reference.history
     for pump, parameter in VOLUMES.items():

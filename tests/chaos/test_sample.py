@@ -9,11 +9,12 @@ import pytest
 from chaos.harness import Harness, Reference, doubles, spread
 from chaos.runs import Case, Result
 
-_SINGLES, _DOUBLES = 100, 6
+_SINGLES, _DOUBLES = 64, 6
+_COORDINATOR, _WORKER, _EITHER = 16, 24, 4
 
 
 def _wrong(results: list[Result]) -> list[str]:
-    return [f"kill at {r.case} ({'; '.join(r.died)}): {text}" for r in results for text in r.violations]
+    return [f"kill at {r.case} ({'; '.join(r.died + r.worker_died)}): {text}" for r in results for text in r.violations]
 
 
 @pytest.mark.slow
@@ -30,20 +31,38 @@ def test_every_sort_of_point_is_there(reference: Reference) -> None:
     assert len(reference.points) > 500
 
 
+def _judge(results: list[Result], least: int) -> None:
+    """Nothing is wrong, so many did die, and nobody was asked."""
+    assert _wrong(results) == []
+    died = sum(len(result.died) + len(result.worker_died) for result in results)
+    assert died >= least, f"only {died} points were reached"
+    assert [question for result in results for question in result.asked] == []
+    assert sum(result.receipts for result in results) > 0, "no dispense was cut off"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_killed_anywhere_nothing_is_lost_or_repeated(harness: Harness, reference: Reference) -> None:
-    """SIGKILL at 100 seeded points, 6 times again during recovery: each campaign comes to the undisturbed one's end.
+    """SIGKILL at seeded points, at some again during recovery: each campaign comes to the undisturbed one's end.
 
     The instruments live on and keep the log that is compared with the journal: every acknowledged entry is there, each
     intended volume was delivered exactly once, and no person had to say what became of a dispense.
     """
-    points = len(reference.points)
     cases = [Case((point,)) for point in spread(reference.points, _SINGLES, seed=11)]
-    cases += [Case(pair) for pair in doubles(points, _DOUBLES, seed=11)]
-    results = harness.run(cases, reference)
-    assert _wrong(results) == []
-    died = sum(len(result.died) for result in results)
-    assert died >= _SINGLES, f"only {died} of {_SINGLES + 2 * _DOUBLES} points were reached"
-    assert sum(result.receipts for result in results) > 10, "hardly a dispense was cut off"
-    assert [question for result in results for question in result.asked] == []
+    cases += [Case(pair) for pair in doubles(len(reference.points), _DOUBLES, seed=11)]
+    _judge(harness.run(cases, reference), _SINGLES)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_killed_with_a_worker_nothing_is_lost_or_repeated(harness: Harness, worker_reference: Reference) -> None:
+    """The same with the station in a worker: the coordinator dies, or the worker, or one after the other.
+
+    What the worker had acknowledged is in its spool, and came into the journal once.
+    """
+    here, there = worker_reference.points, worker_reference.worker_points
+    cases = [Case((point,), ()) for point in spread(here, _COORDINATOR, seed=12)]
+    cases += [Case((), (point,)) for point in spread(there, _WORKER, seed=13)]
+    pairs = zip(doubles(len(here), _EITHER, seed=14), doubles(len(there), _EITHER, seed=15), strict=True)
+    cases += [Case((one[0],), (other[0],)) for one, other in pairs]
+    _judge(harness.run(cases, worker_reference), _COORDINATOR + _WORKER)

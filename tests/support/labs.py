@@ -105,10 +105,20 @@ def soft_lab(
 
 
 def silver_lab(folder: Path, *, speed: float = 1000.0, trials: int = 3, faults: int = 3) -> Path:
-    """Copy the silver-flow example with another speed and the random planner; return the campaign file."""
+    """Copy the silver-flow example with another speed and the random planner; return the campaign file.
+
+    A fault that lasts fails the trial, and `faults` of them in a row pause the campaign.
+    """
     shutil.copytree(_EXAMPLES / "silver-flow", folder)
     lab, campaign = folder / "lab.yaml", folder / "campaign.yaml"
     edit(lab, lambda data: data["simulation"].update(speed=speed))
+
+    def fail(data: dict[str, Any]) -> None:
+        data.pop("interlocks", None)
+        for step in data["procedures"]["synthesis"]["steps"]:
+            step["on_fault"] = "fail"
+
+    edit(lab, fail)
 
     def change(data: dict[str, Any]) -> None:
         data.update(planner="random", budget={"trials": trials}, max_consecutive_faults=faults, seed=1)
