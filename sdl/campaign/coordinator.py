@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -71,7 +72,9 @@ class Coordinator:
         self.procedure = loaded.procedure
         self.store = store
         self.writer = writer
-        self.state = state
+        self._state = state
+        self._noted: deque[Entry] = deque()
+        """Entries of stations that are not in the state yet."""
         self.stations = stations
         self.control = control
         self._planner = planner
@@ -99,18 +102,26 @@ class Coordinator:
         self._trials = TrialRunner(self, answer)
 
     @property
+    def state(self) -> CampaignState:
+        """The campaign as its journal tells it. To be read in the coordinator's loop only."""
+        while self._noted:
+            self._state = fold(self._state, self._noted.popleft())
+        return self._state
+
+    @property
     def lab_seconds(self) -> float:
         """Lab time that the campaign has used up, all sessions together."""
         return self._lab_seconds_before + self._clock.now() - self._opened_at
 
     def note(self, entry: Entry) -> None:
-        """Fold an entry that a station recorded. Safe to call from any thread."""
-        self._loop.call_soon_threadsafe(self._take_note, entry)
-
-    def _take_note(self, entry: Entry) -> None:
-        self.state = fold(self.state, entry)
+        """Take note of an entry that a station recorded. Safe to call from any thread."""
+        # Whoever looks at the state next folds it. Waking the loop for it would cost more CPU than all else about it.
+        self._noted.append(entry)
         if entry.kind in _TELL:
-            self._on_event(entry, self.state)
+            self._loop.call_soon_threadsafe(self._tell, entry)
+
+    def _tell(self, entry: Entry) -> None:
+        self._on_event(entry, self.state)
 
     def take(self, kind: str, body: dict[str, Any]) -> None:
         """Record an entry that came from a worker. Safe to call from any thread.
@@ -122,14 +133,14 @@ class Coordinator:
         if kind == kinds.DOCUMENT:
             self.recent.add_document(body["trial"], text)
         # Its place in the chain is not known yet, and the fold does not need it.
-        self._loop.call_soon_threadsafe(self._take_remote, Entry(self.state.id, 0, time.time_ns(), kind, body, "", ""))
+        self.note(Entry(self.writer.campaign, 0, time.time_ns(), kind, body, "", ""))
+        if kind == kinds.INTERLOCK_TRIPPED:
+            self._loop.call_soon_threadsafe(self._trip, body["station"], body["message"])
 
-    def _take_remote(self, entry: Entry) -> None:
-        self._take_note(entry)
-        if entry.kind == kinds.INTERLOCK_TRIPPED:
-            self.tripped[entry.body["station"]] = entry.body["message"]
-            self.need_pause(f"interlock: {entry.body['message']}", "find out why and put it right, then run again")
-            self.settling.pulse()
+    def _trip(self, station: str, message: str) -> None:
+        self.tripped[station] = message
+        self.need_pause(f"interlock: {message}", "find out why and put it right, then run again")
+        self.settling.pulse()
 
     def look(self) -> None:
         """Let the loop look at what its trials wait for."""
@@ -159,7 +170,7 @@ class Coordinator:
     def _fold(self, recorded: Sequence[Future[Entry]]) -> list[Entry]:
         entries = [future.result() for future in recorded]
         for entry in entries:
-            self.state = fold(self.state, entry)
+            self._state = fold(self.state, entry)
             self.recent.note(entry)
             self._on_event(entry, self.state)
         return entries

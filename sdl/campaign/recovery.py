@@ -110,7 +110,7 @@ def next_move(trial: TrialState, procedure: Procedure, answer: OnInterrupt | Non
         return NextMove("infeasible", message=last.message)
     if last.status == "failed":
         return _after_fault(trial, last, index, procedure, since)
-    if last.cause == "doubt":  # settled by now: what happened is not repeated, the rest is done
+    if last.cause in ("doubt", "refused"):  # settled by now: what happened is not repeated, the rest is done
         again = procedure.begin_from(index)
         return NextMove("step", again, station=last.station if again == index else None)
     policy = procedure.steps[index].spec.on_interrupt

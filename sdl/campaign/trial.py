@@ -221,8 +221,8 @@ class TrialRunner:
                 "mend the plan, the device's limits or the campaign's parameters, then run the campaign again",
             )
             return NextMove("fail", message=str(error)), ()
-        except WorkerRefused as error:
-            await self._failed(where, "fault", str(error))
+        except WorkerRefused as error:  # nothing has happened, and no try is used up
+            await self._failed(where, "refused", str(error))
             raise PauseNeeded(f"station {station.name}: {error}", "put that right, then run again") from error
         except Fault as error:
             await self._failed(where, "fault", str(error), error.device)

@@ -76,8 +76,8 @@ STEP_STARTED: Final = "step.started"
 STEP_DONE: Final = "step.done"
 """`trial`, `step`, `attempt`, `runs` (uids)."""
 STEP_FAILED: Final = "step.failed"
-"""`trial`, `step`, `attempt`, `cause` (fault | infeasible | interrupted | aborted | doubt | interlock), `message`,
-`device`."""
+"""`trial`, `step`, `attempt`, `cause` (fault | infeasible | interrupted | aborted | doubt | interlock | refused),
+`message`, `device`."""
 DOCUMENT: Final = "document"
 """`trial`, `step`, `attempt`, `name` (start | descriptor | event | …), `doc`: one Bluesky document."""
 RUN_INTERRUPTED: Final = "run.interrupted"

@@ -50,7 +50,7 @@ class StepState:
     runs: tuple[str, ...] = ()
     """uids of its runs; filled when done."""
     cause: str = ""
-    """Why it failed: fault, infeasible, interrupted, aborted, doubt or interlock."""
+    """Why it failed: fault, infeasible, interrupted, aborted, doubt, interlock or refused."""
     message: str = ""
     device: str = ""
     """Device that failed."""
@@ -128,7 +128,7 @@ class CampaignState:
         return sum(trial.status in status for trial in self.trials.values())
 
 
-_INTERRUPTED = frozenset({"interrupted", "aborted", "doubt", "interlock"})
+_INTERRUPTED = frozenset({"interrupted", "aborted", "doubt", "interlock", "refused"})
 
 _Rule = Callable[[CampaignState, Mapping[str, Any], "Entry"], CampaignState]
 
@@ -204,8 +204,8 @@ def _becomes(status: TrialStatus) -> _Rule:
             changes["ended_at"] = entry.at
         if status is TrialStatus.OBSERVED:
             changes["outcomes"] = {k: Outcome.model_validate(v) for k, v in body["outcomes"].items()}
-        state = replace(state, lab_seconds=body.get("lab_seconds", state.lab_seconds))
-        return _trial(state, body["trial"], **changes)
+        state = _trial(state, body["trial"], **changes)
+        return replace(state, lab_seconds=body["lab_seconds"]) if "lab_seconds" in body else state
 
     return rule
 
@@ -287,11 +287,13 @@ def fold(state: CampaignState, entry: Entry) -> CampaignState:
     rule = _RULES.get(entry.kind)
     if rule is not None:
         state = rule(state, entry.body, entry)
+    origins = state.origins
     if "origin" in entry.body:
         origin = entry.body["origin"]
-        state = replace(state, origins={**state.origins, origin["station"]: origin["seq"]})
+        origins = {**origins, origin["station"]: origin["seq"]}
     # Entries of stations may be folded a moment after later ones of the coordinator.
-    return replace(state, seq=max(state.seq, entry.seq), updated_at=max(state.updated_at, entry.at))
+    seq, at = max(state.seq, entry.seq), max(state.updated_at, entry.at)
+    return replace(state, seq=seq, updated_at=at, origins=origins)
 
 
 def fold_all(campaign: str, entries: Iterable[Entry]) -> CampaignState:

@@ -73,5 +73,5 @@ _LATE = _Traceback()
 def write_stacks_late() -> None:
     """From here on, in the calling thread. Changes nothing where this Bluesky does it in another way."""
     if vars(bluesky.utils).get("traceback") is traceback:
-        bluesky.utils.traceback = _LATE  # type: ignore[attr-defined]
+        bluesky.utils.traceback = _LATE  # type: ignore[attr-defined, assignment]
     _LATE.here.late = True

@@ -239,3 +239,21 @@ def test_abort_stops_the_worker(make: Any) -> None:
     assert run.wait(30) == 4
     safe = [body for body in lab.entries(kinds.STATION_SAFE) if body["station"] == "reactor"]
     assert safe[-1]["devices"] == {"dropper": "safe"}
+
+
+def test_a_cut_is_ridden_out(make: Any) -> None:
+    """A worker that is silent for some seconds is reported lost, then found, and the campaign goes on."""
+    lab = make(0.3)
+    worker = lab.worker()
+    run = lab.run()
+    wait_until(lambda: lab.drops(), 30, "a drop began")
+    worker.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: lab.entries(kinds.STATION_LOST), 10, "the loss is on record")
+        time.sleep(1.0)
+    finally:
+        worker.signal(signal.SIGCONT)
+    assert run.wait(60) == 0
+    lost = lab.entries(kinds.STATION_LOST)
+    assert [bool(body["message"]) for body in lost] == [True, False]
+    assert lab.each_dropped_once()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
 import re
 import shutil
 import signal
@@ -22,6 +25,10 @@ __all__ = ["Bench", "Kill", "Session", "Trace"]
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "dosing"
 _PATIENCE = 30.0
 """Wall seconds for one command."""
+
+_PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to whoever asks for any."""
+_taken = itertools.count()
 
 Kill = int | str
 """Number or name of a point."""
@@ -220,7 +227,8 @@ class Bench:
         record = checker.Record(entries, head, checker.read_truth(self.truth), checker.read_acks(self.acks))
         if self._worker is not None:
             record.orders = checker.read_acks(self.folder / "worker-acks")
-            record.spool, _ = checker.read_store(self.folder / "bench.spool.db", entries[0].campaign)
+            spool = self.folder / "bench.spool.db"
+            record.spool = checker.read_store(spool, entries[0].campaign)[0] if spool.exists() else []
         return record
 
     def __enter__(self) -> Bench:
@@ -236,5 +244,9 @@ class Bench:
 
 
 def _free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    """An address for a worker, which binds it again after each death; no port that the system gives to others."""
+    for _ in range(_PORTS.stop - _PORTS.start):
+        port = _PORTS.start + (os.getpid() * 97 + next(_taken)) % (_PORTS.stop - _PORTS.start)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return f"tcp://127.0.0.1:{port}"
+    raise RuntimeError("no free port")

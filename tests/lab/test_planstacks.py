@@ -1,8 +1,7 @@
-"""Plans that are never iterated: Bluesky's warning shows where they were called, in a station's threads as elsewhere."""
+"""Plans that nobody iterates: Bluesky's warning shows where they were called, in a station's threads as elsewhere."""
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +33,8 @@ def test_the_warning_of_a_forgotten_plan_is_the_same_to_the_letter() -> None:
     """In a thread that writes stacks late, it has the lines of the stack that it has in any other."""
     late, plain = _in_thread(_forgotten, True), _in_thread(_forgotten, False)
     assert late == plain
-    assert "bps.null()" in late and "`null` was never iterated" in late
+    assert "bps.null()" in late
+    assert "`null` was never iterated" in late
 
 
 def test_other_threads_keep_stacks_as_bluesky_does() -> None:
@@ -49,6 +49,5 @@ def test_other_threads_keep_stacks_as_bluesky_does() -> None:
             plan.close()
 
     assert type(_in_thread(stack, False)) is list
-    late = _in_thread(stack, True)
-    assert type(late) is not list and list(late) and all(isinstance(line, str) for line in late)
-    assert threading.current_thread() is threading.main_thread() and type(stack()) is list
+    assert type(_in_thread(stack, True)) is not list
+    assert type(stack()) is list

@@ -2,9 +2,9 @@
 
 In a ```console block each line that begins with `$ ` is a command (`> ` continues it) and has to succeed; the others
 are what it printed when it was recorded. A ```python block has to run. The blocks of one document run in order, in a
-copy of the checkout, with `sdl` of this environment on the path. Two kinds of command are run in another manner:
-`make TARGET` is expanded (`make -n`), since its whole is what runs these tests; and `sdl simulate`, which serves until
-Ctrl-C, gets one as soon as it has printed its addresses.
+copy of the checkout, with `sdl` of this environment on the path. Some commands are run in another manner:
+`make TARGET` is expanded (`make -n`), since its whole is what runs these tests; `sdl simulate` and `sdl worker`, which
+serve until Ctrl-C, get one as soon as they have printed their addresses.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def test_the_documents_blocks_run(document: Path, checkout: Path, run: Run) -> N
 
 
 def carry_out(command: str, folder: Path, run: Run) -> None:
-    first, *rest = shlex.split(command, comments=True)
+    first, *rest = shlex.split(command.replace("\\\n", " "), comments=True)
     if first == "make":
         run("make", "-n", *rest, cwd=folder)
-    elif [first, *rest[:1]] == ["sdl", "simulate"]:
+    elif [first, *rest[:1]] in (["sdl", "simulate"], ["sdl", "worker"]):
         serve_and_stop([first, *rest], folder, run)
     else:
         run("bash", "-euc", command, cwd=folder, timeout=300)
