@@ -4,8 +4,10 @@
 
 The device's `set` returns at once. In a station, a `NON_REPEATABLE` action that arms makes three entries, each on the
 disk before anything else happens: dispatched, armed, done. Of an `ABSOLUTE` one, dispatched is on the disk before the
-device is called, and done follows within a second. A `READ` is not recorded. Time is taken in the plan, from before the
-`set` and the wait for it until after both, in wall and in CPU of the whole process; on the bare RunEngine likewise.
+device is called, and done follows within a second. A `READ` is not recorded; it costs less than on the bare RunEngine,
+since a station does not write out the stacks that Bluesky keeps with plans (`sdl.lab._planstacks`). Time is taken in
+the plan, from before the `set` and the wait for it until after both, in wall and in CPU of the whole process; on the
+bare RunEngine likewise. The variants take turns, in rounds.
 """
 
 from __future__ import annotations
