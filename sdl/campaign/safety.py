@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -24,8 +23,6 @@ __all__ = ["Safety"]
 _ADVICE = "find out why and put it right; then run the campaign again"
 _GRACE = 1.5
 """Wall seconds without a reading after which an instrument counts as silent; it is told of within 2 s."""
-_AGAIN = 0.25
-"""Wall seconds between two tries to read a signal before a step."""
 _FIRST = 5.0
 """Wall seconds in which the watchdog has had its first look."""
 
@@ -107,11 +104,7 @@ class Safety:
         assert self._campaign is not None
         if not self._watchdog.ready.is_set():
             await asyncio.to_thread(self._watchdog.ready.wait, _FIRST)
-        end = time.monotonic() + _GRACE
-        while (trips := await self._trips(station)) and all(trip.kind == "unreadable" for trip in trips):
-            if time.monotonic() > end or self._campaign.stopping:
-                break
-            await asyncio.sleep(_AGAIN)  # one failed reading is no reason to stop, neither here nor for the watchdog
+        trips = await self._trips(station)
         if trips:
             await self._record(station, trips)
             raise PauseNeeded(f"the step did not begin: {'; '.join(trip.text for trip in trips)}", _ADVICE)

@@ -64,7 +64,7 @@ class Armed:
             )
         except (KeyError, TypeError, ValueError):
             return None
-        usable = known.direction in ("INF", "WDR") and evidence.get("unit") == "UL" and known.volume > 0 < known.rate
+        usable = known.direction in ("INF", "WDR") and evidence.get("unit") == "uL" and known.volume > 0 < known.rate
         return known if usable and evidence.get("baseline") == 0 else None
 
 

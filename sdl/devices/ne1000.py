@@ -184,7 +184,7 @@ class Ne1000Pump(InstrumentDevice):
             "volume": delivery.volume,
             "rate": delivery.rate,
             "direction": (await self._get_direction()).value,
-            "unit": "UL",
+            "unit": "uL",
             "diameter": await self._get_diameter(),
         }
 

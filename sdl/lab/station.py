@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +35,10 @@ from sdl.protocols import ActionRecord, Clock, Effect, Receipt
 
 __all__ = ["Aborted", "Station"]
 
+_READING = 1.5
+"""Wall seconds in which a signal has to be read before a step."""
+_READ_AGAIN = 0.25
+"""Wall seconds between two tries."""
 _OWN = str(Path(__file__).resolve().parents[1]) + "/"
 
 
@@ -293,9 +298,18 @@ class Station:
         return next((self.guard.doubts[name] for name in devices if name in self.guard.doubts), None)
 
     async def check(self, interlocks: Sequence[Interlock]) -> list[Trip]:
-        """Read what interlocks on devices of this station are about; returns those that are violated."""
-        trips: list[Trip] = await self._in_loop(check(interlocks, self.devices)) if interlocks else []
-        return trips
+        """Read what interlocks on devices of this station are about; returns those that are violated.
+
+        One failed reading is none: what cannot be read is tried again for a second and a half.
+        """
+        if not interlocks:
+            return []
+        end = time.monotonic() + _READING
+        while True:
+            trips: list[Trip] = await self._in_loop(check(interlocks, self.devices))
+            if any(trip.kind != "unreadable" for trip in trips) or not trips or time.monotonic() > end:
+                return trips
+            await asyncio.sleep(_READ_AGAIN)
 
     async def receipt(self, action: ActionRecord) -> Receipt:
         """Ask the action's device what became of it."""

@@ -40,7 +40,7 @@ async def test_a_delivery_that_is_out_is_done(rig: Rig) -> None:
     await book.perform(rig.pump)
     assert isinstance(rig.pump, Receipts)
     assert book.evidence == {
-        "baseline": 0.0, "volume": 50.0, "rate": 100.0, "direction": rig.direction, "unit": "UL", "diameter": 14.43,
+        "baseline": 0.0, "volume": 50.0, "rate": 100.0, "direction": rig.direction, "unit": "uL", "diameter": 14.43,
         "status": rig.direction[0],
     }  # fmt: skip
     receipt = await rig.pump.receipt(book.record())

@@ -419,7 +419,7 @@ def test_refused_without_a_record_when_stopped(tmp_path: Path) -> None:
         dropper = Dropper("a")
         async with bench(tmp_path, a=dropper) as it:
             it.station.guard.stopped = lambda: "stopped by ann"
-            with pytest.raises(Fault, match="nothing is done any more: stopped by ann"):
+            with pytest.raises(Aborted, match="stopped by ann"):
                 await it.run(dose(dropper))
             assert (dropper.calls, it.kinds()) == (0, [])
 
