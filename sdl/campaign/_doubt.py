@@ -99,9 +99,13 @@ def list_doubts(store: Store, campaign: str) -> list[Doubt]:
 
 
 def open_in(trial: TrialState, action: ActionState, *, alive: bool) -> bool:
-    """Whether an action of a trial stands in doubt, a session being alive or not."""
+    """Whether an action of a trial stands in doubt, a session being alive or not.
+
+    One that a worker has begun is not, whatever became of the session: the worker may be at it still, and is asked.
+    """
     in_doubt = action.status is ActionStatus.IN_DOUBT
-    return trial.status.pending and (in_doubt or (action.unsettled and not alive))
+    cut_off = action.unsettled and not alive and not action.remote
+    return trial.status.pending and (in_doubt or cut_off)
 
 
 def actions_state(store: Store, campaign: str) -> CampaignState:

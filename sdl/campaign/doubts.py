@@ -93,6 +93,8 @@ def _settled(trial: TrialState, action: ActionState) -> str:
         return f"{what} is settled already: {_word(action)} by {action.by}, {_when(action.updated_at)}{noted}"
     if action.status is ActionStatus.IN_DOUBT or (action.unsettled and not trial.status.pending):
         return f"{what} needs no answer any more: trial {trial.number} has ended ({trial.status.value})"
+    if action.status.under_way and action.remote:
+        return f"{what} was begun by the worker of station {action.station}, which is asked by `sdl run`; do that first"
     if action.status.under_way:
         return f"{what} is under way in the session that runs; it is not in doubt"
     return f"{what} is not in doubt: {_word(action)}, {_when(action.updated_at)}"

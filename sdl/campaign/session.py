@@ -169,7 +169,8 @@ async def _with_lab(
                 stack.push_async_callback(workers.close)
                 await workers.open(coordinator)
             except SdlError as error:
-                return await _cannot_open(error, writer, state, on_event)
+                stopped = bool(stopped_by(lab_key(loaded.lab.file.path)))
+                return await _cannot_open(error, writer, state, on_event, stopped)
             await coordinator.record(kinds.LAB_OPENED, _opened(lab, workers, clock))
             try:
                 with safety.watch(coordinator):
@@ -210,8 +211,11 @@ def _stations(loaded: LoadedCampaign) -> list[str]:
     return list(dict.fromkeys(name for step in steps for name in (step.spec.station, *step.spec.other_stations)))
 
 
-async def _cannot_open(error: SdlError, writer: Writer, state: CampaignState, on_event: OnEvent) -> CampaignState:
-    body = {"message": str(error), "advice": "mend that, then run the same command again"}
+async def _cannot_open(
+    error: SdlError, writer: Writer, state: CampaignState, on_event: OnEvent, stopped: bool
+) -> CampaignState:
+    what = "see that it is safe and take the stop away" if stopped else "mend that"
+    body = {"message": str(error), "advice": f"{what}, then run the same command again"}
     entry = await writer.aappend(kinds.CAMPAIGN_PAUSED, body)
     state = fold(state, entry)
     on_event(entry, state)

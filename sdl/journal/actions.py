@@ -69,6 +69,8 @@ class ActionState:
     """UTC, ns, of the last try."""
     updated_at: int
     """UTC, ns."""
+    remote: bool = False
+    """Whether a worker carries it out, which goes on when the session ends."""
     armed: bool = False
     carried: Mapping[str, Any] = field(default_factory=dict)
     """Evidence of a try that was stopped part-way."""
@@ -115,7 +117,7 @@ def _dispatched(old: ActionState | None, body: Mapping[str, Any], at: int) -> Ac
         id=body["action"], trial=body["trial"], step=body["step"], attempt=body["attempt"], station=body["station"],
         device=body["device"], path=body["path"], verb=body["verb"], arguments=body["arguments"],
         effect=Effect(body["effect"]), arms=body.get("arms", False),
-        continues=body.get("continues", False), status=ActionStatus.DISPATCHED,
+        continues=body.get("continues", False), remote="origin" in body, status=ActionStatus.DISPATCHED,
         tries=body["try"], dispatched_at=at, updated_at=at, carried=old.carried if old is not None else {},
     )  # fmt: skip
 

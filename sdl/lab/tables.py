@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,9 +58,9 @@ class Table:
 
     @cached_property
     def _spans(self) -> dict[str, float]:
-        """Range of each numeric input; 1 when all its values are equal."""
+        """Range of each numeric input; 1 when all its values are equal, or too close to be told apart."""
         return {
-            name: (max(numbers) - min(numbers) or 1.0)
+            name: span if TOLERANCE * (span := max(numbers) - min(numbers)) >= sys.float_info.min else 1.0
             for name, column in self.inputs.items()
             if (numbers := [v for v in column if not isinstance(v, str)])
         }

@@ -257,3 +257,19 @@ def test_a_cut_is_ridden_out(make: Any) -> None:
     lost = lab.entries(kinds.STATION_LOST)
     assert [bool(body["message"]) for body in lost] == [True, False]
     assert lab.each_dropped_once()
+
+
+def test_nobody_settles_what_a_worker_is_at(make: Any) -> None:
+    """While a worker may be at an action, a person's word is refused; the next session asks the worker."""
+    lab = make(1.5)
+    lab.worker()
+    run = lab.run()
+    wait_until(lambda: lab.drops() and lab.entries(kinds.ACTION_DISPATCHED), 30, "a drop is on record")
+    run.kill()
+    (action,) = [body["action"] for body in lab.entries(kinds.ACTION_DISPATCHED)]
+    said = ("resolve", action, "--not-done", "--note", "looked", "--by", "ann", "--store", "lab.db")
+    refused = lab.nursery.run(*said, cwd=lab.folder)
+    assert refused.status == 2
+    assert "worker of station reactor" in refused.err
+    assert lab.run().wait(60) == 0
+    assert lab.each_dropped_once()

@@ -19,7 +19,7 @@ from sdl.simulators._faults import Probe
 from sdl.simulators.spectrometer import SpectrometerServer
 
 CLOCK = LabClock(100.0)
-TIMEOUT = 0.3
+TIMEOUT = 0.8
 
 
 class Sample:
