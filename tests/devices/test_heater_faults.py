@@ -12,10 +12,10 @@ from sdl.model import Fault, UnsafeState
 from sdl.simulators._faults import Probe
 from sdl.simulators.heater import HeaterServer
 
-TIMEOUT = 0.3
+TIMEOUT = 0.8
 MESSAGES = {
     "refuse": "refused with exception 6, device busy",
-    "hang": "no valid reply within 0.3 s",
+    "hang": "no valid reply within 0.8 s",
     "cut": "connection closed by the instrument|cannot connect",
     "garbage": "the reply makes no sense; received .* 7e",
 }

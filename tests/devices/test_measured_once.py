@@ -47,7 +47,7 @@ class Bench:
             address,
             name="table",
             clock=CLOCK,
-            timeout=0.3,
+            timeout=0.8,
             inputs={"x": "1"},
             outcomes={"y": "1"},
             duration=self.duration,

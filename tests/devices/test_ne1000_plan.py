@@ -26,7 +26,7 @@ class Station:
         self.simulated = SimulatedPump(Probe("pump", self.clock.now), self.clock)
         self.server = Ne1000Server({0: self.simulated})
         self.address = self.call(self.server.start())
-        self.pump = Ne1000Pump(self.address, name="pump", clock=self.clock, timeout=0.3)
+        self.pump = Ne1000Pump(self.address, name="pump", clock=self.clock, timeout=0.8)
         self.call(self.pump.connect())
 
     def call(self, coroutine: Any) -> Any:

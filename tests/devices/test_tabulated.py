@@ -19,7 +19,7 @@ from sdl.simulators.tabulated import TabulatedSimulation
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"measured data are not there: {DATA}")
-TIMEOUT = 0.3
+TIMEOUT = 0.8
 CSV = 'QAg(%),base,yield\n1.5,"K ""OAc""",10.25\n1.5,"K ""OAc""",12.5\n1.5,"K ""OAc""",11.125\n2.5,CsOAc,20\n'
 INPUTS = {"ag": {"column": "QAg(%)", "unit": "percent"}, "base": {"text": True}}
 OUTCOMES = {"yield": {"unit": "percent"}}
