@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sdl.journal import Entry, Request, Store, kinds
-from sdl.journal.actions import ActionState, ActionStatus
+from sdl.journal.actions import ActionState, ActionStatus, in_words
 from sdl.journal.state import CampaignState, TrialState, fold_all
 
 __all__ = ["Doubt", "actions_state", "has_session", "list_doubts", "open_in"]
@@ -38,7 +38,8 @@ class Doubt:
     @property
     def what(self) -> str:
         """As in `dispense of silver_pump (100 uL)`."""
-        return _in_words(self.action, self.unit)
+        action = self.action
+        return in_words(action.device, action.path, action.verb, action.arguments, self.unit)
 
     @property
     def cut_off(self) -> bool:
@@ -67,13 +68,6 @@ class Doubt:
             "message": action.message,
             "asked": None if self.asked is None else dict(self.asked.body),
         }
-
-
-def _in_words(action: ActionState, unit: str) -> str:
-    values = [f"{value:.10g}" if isinstance(value, float) else value for value in action.arguments.get("args", ())]
-    if unit and len(values) == 1:
-        values = [f"{values[0]} {unit}"]
-    return replace(action, arguments={"args": values}).in_words()
 
 
 def list_doubts(store: Store, campaign: str) -> list[Doubt]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -129,11 +128,9 @@ class Coordinator:
         Raises:
             JournalError: it cannot be recorded.
         """
-        text = self.writer.post(kind, body)
+        text = self.recorder.post(kind, body)
         if kind == kinds.DOCUMENT:
             self.recent.add_document(body["trial"], text)
-        # Its place in the chain is not known yet, and the fold does not need it.
-        self.note(Entry(self.writer.campaign, 0, time.time_ns(), kind, body, "", ""))
         if kind == kinds.INTERLOCK_TRIPPED:
             self._loop.call_soon_threadsafe(self._trip, body["station"], body["message"])
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sdl.campaign._doubt import Doubt, actions_state, has_session, list_doubts, open_in
 from sdl.journal import LeaseHeld, Store, kinds
-from sdl.journal.actions import ActionState, ActionStatus
+from sdl.journal.actions import ActionState, ActionStatus, cut_off
 from sdl.journal.state import CampaignState, TrialState
 from sdl.model import InputError, SdlError
 
@@ -151,8 +151,7 @@ def resolution(
             raise InputError(_settled(trial, found))
         about = {"trial": trial.number, "action": action}
         said = {"verdict": verdict, "by": signed(by), "note": note.strip(), "evidence": {}}
-        cut_off = {"cause": "interrupted", "message": "the process ended during this action"}
-        first = [(kinds.ACTION_DOUBTFUL, {**about, **cut_off})] if found.status.under_way else []
+        first = [cut_off(found)] if found.status.under_way else []
         return [*first, (kinds.ACTION_RESOLVED, {**about, **said})]
     raise InputError(f"campaign {state.name!r} has no action {action!r}")
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sdl.journal import kinds
-from sdl.journal.actions import ActionStatus
+from sdl.journal.actions import ActionStatus, cut_off
+from sdl.journal.runs import stop_in_place
 from sdl.journal.state import CampaignState, StepState, TrialState
 from sdl.lab.procedure import Procedure
 from sdl.lab.spec import OnInterrupt
 
-__all__ = ["NextMove", "interrupted_entries", "next_move", "stop_document"]
+__all__ = ["NextMove", "interrupted_entries", "next_move"]
 
 _REASON = "the process ended during this run"
 
@@ -51,35 +51,16 @@ def interrupted_entries(state: CampaignState, remote: Collection[str] = ()) -> I
     for run in state.open_runs.values():
         if (run.trial, run.step, run.attempt) not in theirs:
             where = {"trial": run.trial, "step": run.step, "attempt": run.attempt}
-            yield kinds.RUN_INTERRUPTED, {**where, "doc": stop_document(run.uid)}
+            yield kinds.RUN_INTERRUPTED, {**where, "doc": stop_in_place(run.uid, _REASON)}
     for trial in state.trials.values():
         for action in trial.actions.values():
             if action.guarded and action.status.under_way and action.station not in remote:
-                yield (
-                    kinds.ACTION_DOUBTFUL,
-                    {
-                        "trial": trial.number,
-                        "action": action.id,
-                        "cause": "interrupted",
-                        "message": "the process ended during this action",
-                    },
-                )
+                yield cut_off(action)
         for step in trial.steps:
             if step.status == "started" and step.station not in remote:
                 where = {"trial": trial.number, "step": step.name, "attempt": step.attempt}
                 message = "the process ended during this step"
                 yield kinds.STEP_FAILED, {**where, "cause": "interrupted", "message": message, "device": ""}
-
-
-def stop_document(run: str) -> dict[str, Any]:
-    """An event-model stop document in place of the one that the RunEngine could not write."""
-    return {
-        "uid": f"interrupted-{run}",
-        "run_start": run,
-        "time": time.time(),
-        "exit_status": "abort",
-        "reason": _REASON,
-    }
 
 
 def next_move(trial: TrialState, procedure: Procedure, answer: OnInterrupt | None, since: int = 0) -> NextMove:

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sdl.campaign.trial import PauseNeeded
-from sdl.journal import kinds
 from sdl.lab.interlocks import Trip, interlocks_of
 from sdl.lab.labfile import Lab
 from sdl.lab.opening import OpenLab
@@ -122,14 +121,7 @@ class Safety:
 
     async def _record(self, station: str, trips: list[Trip]) -> None:
         assert self._campaign is not None
-        entries = [
-            (
-                kinds.INTERLOCK_TRIPPED,
-                {"station": station, "interlock": trip.interlock, "kind": trip.kind, "message": trip.text},
-            )
-            for trip in trips
-        ]
-        await self._campaign.record_all(entries)
+        await self._campaign.record_all([trip.entry(station) for trip in trips])
 
     async def settled(self) -> None:
         """Wait until what has tripped has been dealt with."""

@@ -100,11 +100,7 @@ class Settling:
             await self._record(doubt, kinds.ACTION_DOUBTFUL, body)
             return
         said = {"verdict": verdict.value, "note": receipt.text, "evidence": dict(receipt.evidence)}
-        await self._resolve(doubt, {**said, "by": f"instrument:{doubt.device}"})
-
-    async def _resolve(self, doubt: ActionState, said: Mapping[str, Any]) -> None:
-        """Record what an instrument says of a doubt (`verdict`, `by`, `note`, `evidence`)."""
-        await self._record(doubt, kinds.ACTION_RESOLVED, {"evidence": {}, **said})
+        await self._record(doubt, kinds.ACTION_RESOLVED, {**said, "by": f"instrument:{doubt.device}"})
         self._settle_at_stations(doubt.id)
 
     async def _record(self, doubt: ActionState, kind: str, body: Mapping[str, Any]) -> None:

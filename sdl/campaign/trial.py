@@ -89,11 +89,7 @@ class TrialRunner:
         if not await campaign.settling.settle(number):
             return
         move = self._next_move(number)
-        if move.what == "join":
-            await self._steps(number, move, None)
-        elif await self._ended(number, move):
-            return
-        else:
+        if not await self._ended(number, move):
             await self._steps(number, move, None)
 
     def _next_move(self, number: int) -> NextMove:

@@ -20,7 +20,7 @@ from sdl.journal._process import ProcessId, is_running, this_process
 from sdl.journal._rows import Lease
 from sdl.journal._schema import heads, leases
 
-__all__ = ["ABANDONED", "BEAT_S", "LISTEN_S", "TTL_S", "listen_for", "read", "take"]
+__all__ = ["ABANDONED", "BEAT_S", "LISTEN_S", "TTL_S", "listen_for", "read", "refuse_if_held", "take"]
 
 BEAT_S: Final = 2.0
 """Seconds between heartbeats."""
@@ -73,6 +73,17 @@ def _lease(row: Any) -> Lease:
     )  # fmt: skip
 
 
+def refuse_if_held(connection: sa.Connection, campaign: str, heard: int | None = None) -> None:
+    """Refuse where another writer lives. Needs no write lock, which a holder that was stopped may keep.
+
+    Raises:
+        LeaseHeld: another writer lives, or has beaten since `heard`.
+    """
+    held = read(connection, campaign)
+    if held is not None and (held.alive or (heard is not None and held.heartbeat != heard)):
+        raise LeaseHeld(held)
+
+
 def take(connection: sa.Connection, campaign: str, holder: str, address: str, heard: int | None = None) -> int:
     """Take the lease within the caller's writing transaction; return its epoch.
 
@@ -87,9 +98,7 @@ def take(connection: sa.Connection, campaign: str, holder: str, address: str, he
         LeaseHeld: another writer lives.
         JournalError: there is no such campaign.
     """
-    held = read(connection, campaign)
-    if held is not None and (held.alive or (heard is not None and held.heartbeat != heard)):
-        raise LeaseHeld(held)
+    refuse_if_held(connection, campaign, heard)
     old = connection.execute(sa.select(leases.c.epoch).where(leases.c.campaign == campaign)).scalar_one_or_none()
     if old is None:
         raise JournalError(f"there is no campaign {campaign!r} in the store")

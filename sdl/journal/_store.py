@@ -185,6 +185,7 @@ class Store:
         me = this_process()
         holder = holder or f"{me.host}:{me.pid}"
         with self._read() as connection:
+            _lease.refuse_if_held(connection, campaign)
             heard = _lease.listen_for(connection, campaign)
         if heard is not None:
             time.sleep(_lease.LISTEN_S)

@@ -17,7 +17,7 @@ from typing import Any
 from sdl.journal import kinds
 from sdl.protocols import ActionRecord, Effect
 
-__all__ = ["ActionState", "ActionStatus", "apply", "in_words"]
+__all__ = ["ActionState", "ActionStatus", "apply", "cut_off", "in_words"]
 
 
 class ActionStatus(StrEnum):
@@ -105,11 +105,20 @@ class ActionState:
         return in_words(self.device, self.path, self.verb, self.arguments)
 
 
-def in_words(device: str, path: str, verb: str, arguments: Mapping[str, Any]) -> str:
-    """An action for people, as in `dispense of silver_pump (100)`."""
+def in_words(device: str, path: str, verb: str, arguments: Mapping[str, Any], unit: str = "") -> str:
+    """An action for people, as in `dispense of silver_pump (100 uL)`; the unit is that of a single argument."""
     what = f"{path or verb} of {device}"
     values = [f"{v:.10g}" if isinstance(v, float) else str(v) for v in arguments.get("args", ())]
+    if unit and len(values) == 1:
+        values = [f"{values[0]} {unit}"]
     return f"{what} ({', '.join(values)})" if values else what
+
+
+def cut_off(action: ActionState, message: str = "the process ended during this action") -> tuple[str, dict[str, Any]]:
+    """The entry that puts an action in doubt whose process ended during it."""
+    return kinds.ACTION_DOUBTFUL, {
+        "trial": action.trial, "action": action.id, "cause": "interrupted", "message": message,
+    }  # fmt: skip
 
 
 def _dispatched(old: ActionState | None, body: Mapping[str, Any], at: int) -> ActionState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from sdl.protocols import RunRecord
 if TYPE_CHECKING:
     from sdl.journal import Entry
 
-__all__ = ["runs_of"]
+__all__ = ["runs_of", "stop_in_place"]
 
 _Document = Mapping[str, Any]
 
@@ -72,6 +73,17 @@ def _events(page: _Document) -> Iterator[_Document]:
             "timestamps": {key: column[index] for key, column in page["timestamps"].items()},
             "filled": {key: column[index] for key, column in page.get("filled", {}).items()},
         }
+
+
+def stop_in_place(run: str, reason: str) -> dict[str, Any]:
+    """An event-model stop document for a run (uid) whose process ended before the RunEngine could write one."""
+    return {
+        "uid": f"interrupted-{run}",
+        "run_start": run,
+        "time": time.time(),
+        "exit_status": "abort",
+        "reason": reason,
+    }
 
 
 def runs_of(entries: Iterable[Entry], trial: int) -> list[RunRecord]:

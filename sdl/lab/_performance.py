@@ -99,7 +99,7 @@ class Performance:
         tries = 1 + (old.tries if old is not None else 0)
         carried = dict(old.carried) if old is not None else {}
         await self._record(kinds.ACTION_DISPATCHED, self._dispatched(tries))
-        action = Action(self.id, self._acts, carried, self._arm, self._acknowledge)
+        action = Action(self.id, carried, self._arm, self._acknowledge)
         token = _current.set(action)
         try:
             answer = await call()

@@ -137,19 +137,14 @@ class Action:
     def __init__(
         self,
         id_: str,
-        acts: Acts,
         carried: Mapping[str, Any],
         arm: Callable[[Mapping[str, Any]], Awaitable[None]],
         acknowledge: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self.id = id_
         """From campaign, trial, step and position: the same whenever the same message is executed again."""
-        self.acts = acts
         self.carried = carried
         """Evidence of an earlier try that was stopped part-way, such as `{"delivered": 37.2}`; empty on the first."""
-        self.armed = False
-        self.evidence: dict[str, Any] = {}
-        """What was noted by `arm` and `acknowledge`."""
         self._arm = arm
         self._acknowledge = acknowledge
 
@@ -161,13 +156,10 @@ class Action:
         Args:
             evidence: readings from which the instrument's own record can be told apart later, such as a counter.
         """
-        self.evidence |= evidence
         await self._arm(evidence)
-        self.armed = True
 
     def acknowledge(self, **evidence: Any) -> None:
         """Note that the instrument has taken the command."""
-        self.evidence |= evidence
         self._acknowledge(evidence)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from sdl.journal import kinds
 from sdl.lab._signals import Watched, find_signal
 from sdl.lab.spec import InterlockSpec, LabSpec
 from sdl.lab.yamlfile import YamlFile
@@ -107,6 +108,11 @@ class Trip:
 
     def __str__(self) -> str:
         return self.text
+
+    def entry(self, station: str) -> tuple[str, dict[str, Any]]:
+        """The entry that a station was stopped by it, or kept from beginning a step."""
+        body = {"station": station, "interlock": self.interlock, "kind": self.kind, "message": self.text}
+        return kinds.INTERLOCK_TRIPPED, body
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from bluesky import Msg
 from sdl.lab._origin import origin
 from sdl.lab._signals import hinted_fields
 from sdl.lab._unknown import Replies
+from sdl.lab.effects import find_target
 from sdl.lab.interlocks import Bound
 from sdl.model import Fault, FileFault
 from sdl.plugins import suggest
@@ -69,7 +70,7 @@ class PlanRules:
     """
 
     def __init__(self, devices: Mapping[str, Any], interlocks: Iterable[Bound], commands: Iterable[str]) -> None:
-        self._devices = tuple(devices)
+        self._devices = dict(devices)
         self._paths: dict[int, str] = {id(device): name for name, device in devices.items()}
         self._kept: list[Any] = list(devices.values())  # an id is one object's as long as that object lives
         self._commands = frozenset(commands)
@@ -95,12 +96,10 @@ class PlanRules:
         known = self._paths.get(id(obj))
         if known is not None:
             return known
-        parent = getattr(obj, "parent", None)
-        above = None if parent is None or parent is obj else self.path(parent)
-        if above is None:
+        target = find_target(obj, self._devices)
+        if target is None:
             return None
-        own, prefix = str(getattr(obj, "name", "")), str(getattr(parent, "name", ""))
-        path = f"{above}.{getattr(obj, 'attr_name', '') or own.removeprefix(prefix).lstrip('-_') or own}"
+        path = f"{target.device}.{target.path}" if target.path else target.device
         self._paths[id(obj)] = path
         self._kept.append(obj)
         return path

@@ -222,10 +222,7 @@ class Bench:
         for trip in trips:
             _log.error("%s", trip.text)
             if chain is not None and not chain.trouble and trip.kind != "stopped":
-                body = {
-                    "station": self.station.name, "interlock": trip.interlock, "kind": trip.kind, "message": trip.text,
-                }  # fmt: skip
-                chain.post(kinds.INTERLOCK_TRIPPED, body)
+                chain.post(*trip.entry(self.station.name))
 
     @staticmethod
     def key(order: RunStep | AskStep) -> StepKey:

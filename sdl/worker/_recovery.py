@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sdl.journal import Store, kinds
-from sdl.journal.actions import ActionState
+from sdl.journal.actions import ActionState, cut_off
+from sdl.journal.runs import stop_in_place
 from sdl.worker._past import STEP_ANSWERED, Past, StepKey
 from sdl.worker._spool import Spool
 
@@ -43,14 +43,10 @@ def interrupted_entries(past: Past, store: Store, campaign: str) -> Iterator[tup
     for key, known in past.open_orders():
         where = {"trial": key.trial, "step": key.step, "attempt": key.attempt}
         for uid in _open_runs(store, campaign, known.seq):
-            yield kinds.RUN_INTERRUPTED, {**where, "doc": _stop_document(uid)}
+            yield kinds.RUN_INTERRUPTED, {**where, "doc": stop_in_place(uid, _REASON)}
         doubtful = [action for action in past.actions.get(key.trial, {}).values() if _left(action, key)]
         for action in doubtful:
-            message = f"the worker ended while it was under way: {action.in_words()}"
-            yield (
-                kinds.ACTION_DOUBTFUL,
-                {"trial": key.trial, "action": action.id, "cause": "interrupted", "message": message},
-            )
+            yield cut_off(action, f"the worker ended while it was under way: {action.in_words()}")
         yield STEP_ANSWERED, {**where, **_answer(doubtful)}
 
 
@@ -77,17 +73,6 @@ def _open_runs(store: Store, campaign: str, after: int) -> list[str]:
         elif "run_start" in doc and entry.body.get("name", "stop") == "stop":
             runs.pop(doc["run_start"], None)
     return list(runs)
-
-
-def _stop_document(run: str) -> dict[str, Any]:
-    """An event-model stop document in place of the one that the RunEngine could not write."""
-    return {
-        "uid": f"interrupted-{run}",
-        "run_start": run,
-        "time": time.time(),
-        "exit_status": "abort",
-        "reason": _REASON,
-    }
 
 
 def _in_words(campaign: str, body: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import one_parameter
 
 from sdl.campaign import Campaign, load_campaign
 from sdl.campaign.amendment import amendments
@@ -40,22 +41,11 @@ def second(two):
 def analyse(runs):
     return {"z": Outcome(value=runs[0].start["parameters"]["x"])}
 """
-CAMPAIGN = """\
-name: demo
-lab: lab.yaml
-problem:
-  parameters: {x: {kind: real, low: 0, high: 1, unit: "1"}}
-  objectives: {z: {kind: minimize, unit: "1"}}
-procedure: measure
-planner: random
-budget: {trials: 7}
-in_flight: 3
-"""
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    for name, text in {"lab.yaml": LAB, "plans.py": PLANS, "campaign.yaml": CAMPAIGN}.items():
+    for name, text in {"lab.yaml": LAB, "plans.py": PLANS, "campaign.yaml": one_parameter(7, 3)}.items():
         (tmp_path / name).write_text(text)
     return tmp_path / "campaign.yaml"
 
@@ -79,7 +69,7 @@ def test_what_may_change(path: Path, tmp_path: Path) -> None:
     """The budget may change and is told as old and new; the problem may not."""
     state = Campaign.from_yaml(path, store=tmp_path / "s.db", trials=1).run().state
     assert amendments(state, load_campaign(path)) == {"budget.trials": [1, 7]}
-    path.write_text(CAMPAIGN.replace("high: 1", "high: 2"))
+    path.write_text(one_parameter(7, 3).replace("high: 1", "high: 2"))
     with pytest.raises(InputError, match=r"has begun with another problem: .*1.0 then, 2.0 now"):
         amendments(state, load_campaign(path))
 

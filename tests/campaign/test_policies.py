@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import one_parameter
 
 from sdl.campaign import Campaign, load_campaign
+from sdl.campaign.doubts import resolve
 from sdl.journal import Store, kinds
 from sdl.journal.actions import ActionStatus
 from sdl.journal.state import CampaignState
@@ -84,24 +86,13 @@ procedures:
       - {name: drop, station: left, plan: "plans.py:drop", on_interrupt: redo POLICY}
     analysis: {name: "plans.py:analyse"}
 """
-CAMPAIGN = """\
-name: demo
-lab: lab.yaml
-problem:
-  parameters: {x: {kind: real, low: 0, high: 1, unit: "1"}}
-  objectives: {z: {kind: minimize, unit: "1"}}
-procedure: measure
-planner: random
-budget: {trials: TRIALS}
-in_flight: FLIGHT
-"""
 
 
 def write(folder: Path, policy: str = "", trials: int = 2, flight: int = 1) -> Path:
     (folder / "drivers.py").write_text(DRIVERS)
     (folder / "plans.py").write_text(PLANS)
     (folder / "lab.yaml").write_text(LAB.replace("POLICY", policy))
-    (folder / "campaign.yaml").write_text(CAMPAIGN.replace("TRIALS", str(trials)).replace("FLIGHT", str(flight)))
+    (folder / "campaign.yaml").write_text(one_parameter(trials, flight))
     return folder / "campaign.yaml"
 
 
@@ -109,6 +100,7 @@ class Run:
     """A campaign that is run again and again."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.campaign = Campaign.from_yaml(folder / "campaign.yaml", store=folder / "lab.db")
 
     @property
@@ -118,6 +110,10 @@ class Run:
     def run(self, **options: Any) -> CampaignState:
         self.campaign.run(**options)
         return self.campaign.state
+
+    def settle(self, action: str, verdict: str, note: str) -> None:
+        with Store.open(self.folder / "lab.db") as store:
+            resolve(store, self.id, action, verdict, "ann", note)
 
 
 def campaign(folder: Path) -> Run:
@@ -184,9 +180,7 @@ def test_a_doubt_pauses_when_nothing_else_is_left(tmp_path: Path) -> None:
     (tmp_path / "lost-dropper").unlink()
     assert run.run().status == "paused"
     assert len(drops(tmp_path)) == 1
-    said = {"verdict": "done", "by": "person:ann", "note": "seen", "evidence": {}}
-    with Store.open(tmp_path / "lab.db") as store, store.writer(run.id) as writer:
-        writer.append(kinds.ACTION_RESOLVED, {"trial": 1, "action": doubt.id, **said})
+    run.settle(doubt.id, "done", "seen")
     state = run.run()
     assert state.status == "ended"
     assert len(drops(tmp_path)) == 2
@@ -200,9 +194,7 @@ def test_not_done_is_done_again(tmp_path: Path) -> None:
     run = campaign(tmp_path)
     (doubt,) = run.run().doubts()
     (tmp_path / "lost-dropper").unlink()
-    said = {"verdict": "not_done", "by": "person:ann", "note": "the vial is empty", "evidence": {}}
-    with Store.open(tmp_path / "lab.db") as store, store.writer(run.id) as writer:
-        writer.append(kinds.ACTION_RESOLVED, {"trial": 1, "action": doubt.id, **said})
+    run.settle(doubt.id, "not_done", "the vial is empty")
     assert run.run().status == "ended"
     assert len(drops(tmp_path)) == 2
 
@@ -214,9 +206,7 @@ def test_quarantine_gives_the_trial_up(tmp_path: Path) -> None:
     run = campaign(tmp_path)
     (doubt,) = run.run().doubts()
     (tmp_path / "lost-dropper").unlink()
-    said = {"verdict": "quarantine", "by": "person:ann", "note": "fell on the floor", "evidence": {}}
-    with Store.open(tmp_path / "lab.db") as store, store.writer(run.id) as writer:
-        writer.append(kinds.ACTION_RESOLVED, {"trial": 1, "action": doubt.id, **said})
+    run.settle(doubt.id, "quarantine", "fell on the floor")
     state = run.run()
     assert [trial.status for trial in state.trials.values()] == [TrialStatus.FAILED, TrialStatus.OBSERVED]
     assert "fell on the floor" in state.trials[1].message

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Nursery, Process, check_record, wait_until
+from support import Nursery, Process, check_record, one_parameter, wait_until
 
 from sdl.journal import Store, kinds
 from sdl.journal.state import CampaignState
@@ -85,16 +85,6 @@ procedures:
       - {name: drop, station: reactor, plan: "plans.py:drop", on_interrupt: redo}
     analysis: {name: "plans.py:analyse"}
 """
-CAMPAIGN = """\
-name: demo
-lab: lab.yaml
-problem:
-  parameters: {x: {kind: real, low: 0, high: 1, unit: "1"}}
-  objectives: {z: {kind: minimize, unit: "1"}}
-procedure: measure
-planner: random
-budget: {trials: 3}
-"""
 
 
 class Lab:
@@ -109,7 +99,7 @@ class Lab:
             "lab.yaml": lab,
             "plans.py": PLANS,
             "drivers.py": DRIVERS,
-            "campaign.yaml": CAMPAIGN,
+            "campaign.yaml": one_parameter(3),
         }.items():
             (folder / name).write_text(text)
         self.processes: list[Process] = []

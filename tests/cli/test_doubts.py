@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ from sdl.journal import Store, kinds
 from sdl.model import InputError
 
 HANA = {"LOGNAME": "hana"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A store in `tmp_path` with a campaign without entries, `c1`, called `silver`."""
-    with Store.open(tmp_path / "sdl.db") as store:
-        store.create("c1", "silver")
-        yield store
 
 
 @pytest.fixture

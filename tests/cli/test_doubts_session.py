@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import Nursery, wait_until
+from support import Nursery, one_parameter, wait_until
 from support.doubts import NOTE, last
 
 from sdl.campaign.doubts import NotAnswered, resolve
@@ -19,14 +19,6 @@ from sdl.journal import Store, kinds
 from sdl.journal.actions import ActionStatus
 
 HANA = {"LOGNAME": "hana"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A store in `tmp_path` with a campaign without entries, `c1`, called `silver`."""
-    with Store.open(tmp_path / "sdl.db") as store:
-        store.create("c1", "silver")
-        yield store
 
 
 _SESSION = """
@@ -229,18 +221,7 @@ procedures:
       - {name: wait, station: two, plan: "parts.py:wait"}
     analysis: {name: "parts.py:analyse"}
 """
-_CAMPAIGN = """
-name: dosing
-lab: lab.yaml
-problem:
-  parameters: {x: {kind: real, low: 0, high: 1, unit: "1"}}
-  objectives: {z: {kind: minimize, unit: "1"}}
-procedure: measure
-planner: random
-budget: {trials: 3}
-in_flight: 2
-seed: 3
-"""
+_CAMPAIGN = one_parameter(3, 2, "dosing") + "seed: 3\n"
 
 
 @pytest.mark.parametrize(("flag", "doses"), [("--done", 3), ("--not-done", 4)])

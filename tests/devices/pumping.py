@@ -38,8 +38,7 @@ class Book:
             if on_arm:
                 await on_arm()
 
-        effects = Ne1000Pump.effects["dispense"]
-        action = Action(self.id, effects, self.carried, arm, self.evidence.update)  # type: ignore[arg-type]
+        action = Action(self.id, self.carried, arm, self.evidence.update)
         token = _current.set(action)
         try:
             status = pump.dispense.set(self.volume)

@@ -15,7 +15,7 @@ from sdl.lab.clock import LabClock
 from sdl.lab.effects import Action, _current
 from sdl.lab.tables import ColumnSpec, read_table
 from sdl.model import Fault
-from sdl.protocols import ActionRecord, Acts, Effect, Verdict
+from sdl.protocols import ActionRecord, Effect, Verdict
 from sdl.simulators._faults import Probe
 from sdl.simulators._scpi import Handler
 from sdl.simulators.tabulated import TabulatedServer
@@ -65,7 +65,7 @@ class Bench:
         async def arm(evidence: Mapping[str, Any]) -> None:
             raise AssertionError("this driver does not arm")
 
-        token = _current.set(Action(id_, Acts(Effect.DEDUP), {}, arm, lambda evidence: None))
+        token = _current.set(Action(id_, {}, arm, lambda evidence: None))
         try:
             status = self.device.trigger()
         finally:

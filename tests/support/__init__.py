@@ -1,6 +1,6 @@
 """What the end-to-end tests share: real `sdl` processes, labs to copy, and readers of the record."""
 
-from support.labs import PlannerPlugin, edit, silver_lab, soft_lab
+from support.labs import PlannerPlugin, edit, one_parameter, silver_lab, soft_lab
 from support.processes import Nursery, Process, descendants, wait_until
 from support.record import check_record, entries_of, journal_length, ledger
 
@@ -14,6 +14,7 @@ __all__ = [
     "entries_of",
     "journal_length",
     "ledger",
+    "one_parameter",
     "silver_lab",
     "soft_lab",
     "wait_until",

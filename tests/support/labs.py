@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-__all__ = ["PlannerPlugin", "edit", "silver_lab", "soft_lab"]
+__all__ = ["PlannerPlugin", "edit", "one_parameter", "silver_lab", "soft_lab"]
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -73,6 +73,21 @@ planner: random
 budget: {{trials: {trials}}}
 max_consecutive_faults: 5
 seed: 3
+"""
+
+
+def one_parameter(trials: int, in_flight: int = 1, name: str = "demo") -> str:
+    """Text of a campaign in `lab.yaml` beside it: procedure `measure`, parameter x, objective z, planner `random`."""
+    return f"""\
+name: {name}
+lab: lab.yaml
+problem:
+  parameters: {{x: {{kind: real, low: 0, high: 1, unit: "1"}}}}
+  objectives: {{z: {{kind: minimize, unit: "1"}}}}
+procedure: measure
+planner: random
+budget: {{trials: {trials}}}
+in_flight: {in_flight}
 """
 
 
