@@ -28,7 +28,14 @@ __all__ = [
     "KINDS",
     "LAB_OPENED",
     "PLANNER_FAULT",
+    "REHEARSAL_QUOTED",
     "RUN_INTERRUPTED",
+    "SAMPLE_ARCHIVED",
+    "SAMPLE_CONSUMED",
+    "SAMPLE_CREATED",
+    "SAMPLE_LOCATED",
+    "SAMPLE_MOVED",
+    "SAMPLE_QUARANTINED",
     "SESSION_CLOSED",
     "SESSION_OPENED",
     "STATION_LOST",
@@ -36,12 +43,18 @@ __all__ = [
     "STEP_DONE",
     "STEP_FAILED",
     "STEP_STARTED",
+    "STOCK_COUNTED",
+    "STOCK_LOW",
+    "STOCK_RECEIVED",
+    "STOCK_RELEASED",
+    "STOCK_RESERVED",
     "TRIAL_APPROVED",
     "TRIAL_FAILED",
     "TRIAL_INFEASIBLE",
     "TRIAL_OBSERVED",
     "TRIAL_PROPOSED",
     "TRIAL_REJECTED",
+    "TRIAL_SCHEDULED",
 ]
 
 CAMPAIGN_CREATED: Final = "campaign.created"
@@ -110,6 +123,33 @@ ACTION_RESOLVED: Final = "action.resolved"
 `evidence`."""
 ACTION_SKIPPED: Final = "action.skipped"
 """`trial`, `action`, `attempt`: a replayed message whose action is done completed without touching the instrument."""
+TRIAL_SCHEDULED: Final = "trial.scheduled"
+"""`trial`, `now` (lab s of the campaign), `by` (lookahead | rule), `steps` [{step, station, start, end}] in lab seconds
+of the campaign: what was planned when its first step began."""
+SAMPLE_CREATED: Final = "sample.created"
+"""`trial`, `sample` (id), `label`, `barcode`, `step`, `place`, `slot`, `stock` [{item, lot}], `parents` [samples]."""
+SAMPLE_MOVED: Final = "sample.moved"
+"""`trial`, `sample`, `step`, `place`, `slot`, `from` {place, slot}: a step handed it over."""
+SAMPLE_CONSUMED: Final = "sample.consumed"
+"""`trial`, `sample`, `step`, `message`: there is nothing of it left."""
+SAMPLE_ARCHIVED: Final = "sample.archived"
+"""`trial`, `sample`, `step`, `place`, `slot`: its trial is done with it, and this is where it is kept."""
+SAMPLE_QUARANTINED: Final = "sample.quarantined"
+"""`trial`, `sample`, `by`, `message`: not to be used; its place stays taken until somebody says where it is."""
+SAMPLE_LOCATED: Final = "sample.located"
+"""`sample`, `place`, `slot`, `by`, `note`: somebody says where it is; an empty place when it is out of the lab."""
+STOCK_RECEIVED: Final = "stock.received"
+"""`item`, `lot`, `amount`, `unit`, `expires` (ISO date or ""), `by`, `note`."""
+STOCK_COUNTED: Final = "stock.counted"
+"""`item`, `lot`, `amount`, `unit`, `by`, `note`: somebody looked how much is left; what was used before is in it."""
+STOCK_RESERVED: Final = "stock.reserved"
+"""`trial`, `items` [{item, lot, amount, unit, step}]: set aside before the trial begins."""
+STOCK_RELEASED: Final = "stock.released"
+"""`trial`, `items`: what the trial did not use is free again."""
+STOCK_LOW: Final = "stock.low"
+"""`item`, `left`, `warn_below`, `unit`: what is free has come below the limit of the lab file."""
+REHEARSAL_QUOTED: Final = "rehearsal.quoted"
+"""`runs`, `quote`: what rehearsals on virtual time foretell of the campaign."""
 TRIAL_OBSERVED: Final = "trial.observed"
 """`trial`, `outcomes` {name: {value, sem, unit}}, `analysis` {name, version, options}, `runs`, `lab_seconds`."""
 TRIAL_INFEASIBLE: Final = "trial.infeasible"

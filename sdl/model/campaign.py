@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -111,6 +111,10 @@ class CampaignSpec(Record):
     seed: int = Field(default=0, ge=0, lt=2**63)
     in_flight: int = Field(default=1, ge=1, le=64)
     """Trials that may be under way at once."""
+    schedule: Literal["lookahead", "first_come", "one_by_one"] = "lookahead"
+    """How steps of several trials share the stations: planned ahead, first come first served, or a trial at a time."""
+    priority: int = 0
+    """Steps of campaigns and trials with a higher priority go first where several wait for one station."""
     max_consecutive_faults: int = Field(default=3, ge=1)
     """The campaign pauses for a person after so many trials in a row that failed through the equipment."""
     inputs: dict[str, str] = {}

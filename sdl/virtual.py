@@ -1,0 +1,186 @@
+"""Virtual time: an event loop whose clock jumps to the next thing that happens.
+
+Everything that waits in a `VirtualLoop` (`asyncio.sleep`, time-outs, timers) waits for virtual seconds. While something
+is ready to run, or bytes lie in a socket, time stands still; when nothing is, it jumps to the earliest timer. So hours
+of a simulated lab pass in seconds, with drivers, protocols and servers as they are.
+
+Threads and other processes run in real time. While they work for the loop, time must not jump: whoever waits for one
+holds the clock meanwhile (`outside`). The loop does so by itself for `run_in_executor` and `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any, Final
+
+__all__ = ["VirtualClock", "VirtualLoop", "let_go", "outside"]
+
+_GRACE: Final = 0.005
+"""Wall seconds without bytes or wakings after which time may jump while the clock is held softly."""
+_STUCK: Final = 0.5
+"""Wall seconds between two looks at whether a held clock was let go."""
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop on virtual time.
+
+    Args:
+        start: virtual seconds at the beginning.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._held = 0
+        self._softly = 0
+        self._virtual = start
+        self._lock = threading.Lock()
+        self.jumps = 0
+        """How often time has jumped."""
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        """Virtual seconds. Safe to call from any thread."""
+        return self._virtual
+
+    def acquire(self, *, softly: bool = False) -> None:
+        """Hold the clock. Safe to call from any thread.
+
+        Args:
+            softly: time may jump once nothing has come for 5 ms of wall time. For devices that answer from threads of
+                their own and may wait for a simulated process meanwhile.
+        """
+        with self._lock:
+            if softly:
+                self._softly += 1
+            else:
+                self._held += 1
+
+    def release(self, *, softly: bool = False) -> None:
+        """Let the clock go again. Safe to call from any thread."""
+        with self._lock:
+            if softly:
+                self._softly -= 1
+            else:
+                self._held -= 1
+            free = self._held <= 0
+        if free:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self.call_soon_threadsafe(_nothing)
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """As always; the clock is held until the result is there."""
+        self.acquire()
+        try:
+            future = super().run_in_executor(executor, func, *args)
+        except BaseException:
+            self.release()
+            raise
+        future.add_done_callback(lambda _: self.release())
+        return future
+
+    def _jump(self, seconds: float) -> None:
+        self._virtual += seconds
+        self.jumps += 1
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Looks whether bytes have come; where they have not and nobody holds the clock, time jumps instead of waiting."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        found: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if found or (timeout is not None and timeout <= 0):
+            return found
+        loop = self._loop
+        if loop._held > 0 or timeout is None:
+            # Woken by bytes, by call_soon_threadsafe, or by whoever lets the clock go.
+            return list(super().select(_STUCK))
+        if loop._softly > 0:
+            found = super().select(_GRACE)
+            if found:
+                return found
+        loop._jump(timeout)
+        return []
+
+
+class VirtualClock:
+    """Lab time of a virtual loop. Satisfies `sdl.protocols.Clock`.
+
+    Args:
+        loop: the loop.
+    """
+
+    speed = 1.0
+    """Lab seconds a second of the loop."""
+    virtual = True
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self._began = time.time_ns()
+
+    def now(self) -> float:
+        """Virtual seconds; never goes back. Safe to call from any thread."""
+        return self.loop.time()
+
+    def wall_ns(self) -> int:
+        """The time of day that it would be, in Unix nanoseconds: the real one at the start and virtual from there."""
+        return self._began + int(self.loop.time() * 1e9)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for a span of virtual time."""
+        await asyncio.sleep(seconds)
+
+
+@contextlib.contextmanager
+def outside(*, softly: bool = False) -> Iterator[None]:
+    """Hold virtual time while something is waited for that happens in another thread or process.
+
+    Does nothing in a loop on real time. To be entered in the loop.
+    """
+    loop = _running()
+    if loop is None:
+        yield
+        return
+    loop.acquire(softly=softly)
+    try:
+        yield
+    finally:
+        loop.release(softly=softly)
+
+
+@contextlib.contextmanager
+def let_go() -> Iterator[None]:
+    """Let virtual time pass although whoever waits for this holds it: the inverse of `outside`.
+
+    For a simulated instrument whose client lives in a thread and holds the clock for its answer, while the instrument's
+    process takes virtual time.
+    """
+    loop = _running()
+    if loop is None:
+        yield
+        return
+    loop.release()
+    try:
+        yield
+    finally:
+        loop.acquire()
+
+
+def _running() -> VirtualLoop | None:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    return loop if isinstance(loop, VirtualLoop) else None
+
+
+def _nothing() -> None:
+    """Wakes the loop."""
