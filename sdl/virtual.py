@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Final
 
-__all__ = ["VirtualClock", "VirtualLoop", "let_go", "outside"]
+__all__ = ["VirtualClock", "VirtualLoop", "let_go", "on_virtual_time", "outside"]
 
 _GRACE: Final = 0.005
 """Wall seconds without bytes or wakings after which time may jump while the clock is held softly."""
@@ -134,6 +134,10 @@ class VirtualClock:
         """The time of day that it would be, in Unix nanoseconds: the real one at the start and virtual from there."""
         return self._began + int(self.loop.time() * 1e9)
 
+    def not_before(self, wall_ns: int) -> None:
+        """Let the time of day go on after a moment, Unix nanoseconds: the last one of a record that is taken up."""
+        self._began = max(self._began, wall_ns - int(self.loop.time() * 1e9))
+
     async def sleep(self, seconds: float) -> None:
         """Wait for a span of virtual time."""
         await asyncio.sleep(seconds)
@@ -172,6 +176,11 @@ def let_go() -> Iterator[None]:
         yield
     finally:
         loop.acquire()
+
+
+def on_virtual_time() -> bool:
+    """Whether the running loop is on virtual time: then nobody can die, and what guards against that has no place."""
+    return _running() is not None
 
 
 def _running() -> VirtualLoop | None:

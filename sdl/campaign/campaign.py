@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,8 +19,10 @@ from sdl.campaign.rules import ended
 from sdl.campaign.session import Feed, run_session
 from sdl.journal import Entry, Store
 from sdl.journal.state import CampaignState, TrialState, best_trial
+from sdl.lab.rehearsing import run_virtually
 from sdl.lab.spec import OnInterrupt
 from sdl.model import InputError, TrialStatus
+from sdl.virtual import VirtualClock
 
 if TYPE_CHECKING:
     import pandas
@@ -83,6 +85,7 @@ class Campaign:
         interrupted: OnInterrupt | None = None,
         feed: Feed | None = None,
         key: str | Path | None = None,
+        virtual: bool = False,
     ) -> Self:
         """Run until the campaign ends by its own rule, pauses, or aborts; returns itself.
 
@@ -96,6 +99,7 @@ class Campaign:
             interrupted: what to do with interrupted steps whose procedure says `ask`.
             feed: where the live feed is served; a free port on loopback by default.
             key: file with your secret key, for workers that ask for one; see `sdl keys new`.
+            virtual: on virtual time: everything as it is, with simulated instruments, as fast as it can be computed.
 
         Raises:
             InputError: the campaign was only opened, not loaded; or its files do not fit the record.
@@ -113,8 +117,11 @@ class Campaign:
             if not self._has_ended(store):
                 loaded, listener = self._loaded, _guarded(on_event, control)
                 secret = None if key is None else Path(key)
-                session = run_session(loaded, store, self.id, control, listener, interrupted, feed, secret)
-                _in_thread(lambda: asyncio.run(session), control)
+
+                def session(clock: VirtualClock | None = None) -> Coroutine[Any, Any, CampaignState]:
+                    return run_session(loaded, store, self.id, control, listener, interrupted, feed, secret, clock)
+
+                _in_thread(lambda: run_virtually(session) if virtual else asyncio.run(session()), control)
         return self
 
     def _has_ended(self, store: Store) -> bool:

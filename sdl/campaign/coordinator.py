@@ -28,6 +28,7 @@ from sdl.lab.host import StationHost
 from sdl.lab.spec import OnInterrupt
 from sdl.model import Exhausted, SdlError, Trial, TrialStatus
 from sdl.protocols import Clock
+from sdl.virtual import on_virtual_time, outside
 
 if TYPE_CHECKING:
     from sdl.campaign.safety import Safety
@@ -158,7 +159,8 @@ class Coordinator:
         async with self._order:
             pending = self.writer.submit_all(items)
             try:
-                await asyncio.wrap_future(pending[-1])
+                with outside():
+                    await asyncio.wrap_future(pending[-1])
             except asyncio.CancelledError:
                 self._fold(pending)  # they are recorded all the same, and the state must not lag behind the journal
                 raise
@@ -215,7 +217,7 @@ class Coordinator:
 
     async def _poll(self) -> None:
         """Look now and then for decisions of people and for the mark of `sdl stop`."""
-        while True:
+        while not on_virtual_time():  # nobody is there to ask for anything
             await asyncio.sleep(_POLL)
             await self.settling.answer_requests()
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sdl.campaign._planner_process import PlannerProcess, WorkerDied
 from sdl.campaign._planner_worker import answer, build_planner
 from sdl.model import CampaignSpec, Exhausted, Proposal, SdlError, Trial
+from sdl.virtual import outside
 
 __all__ = ["PlannerFailure", "PlannerHost"]
 
@@ -72,7 +73,8 @@ class PlannerHost:
             if self._worker is None:
                 self._worker = self._start()
             try:
-                return await asyncio.wrap_future(self._worker.ask(request))
+                with outside():
+                    return await asyncio.wrap_future(self._worker.ask(request))
             except WorkerDied as error:
                 self._worker.close()
                 self._worker = None

@@ -28,7 +28,9 @@ from sdl.lab.host import StationHost
 from sdl.lab.opening import OpenLab, connect_lab, stopped_by
 from sdl.lab.spec import OnInterrupt
 from sdl.lab.stopcards import lab_key, refuse_if_stopped
-from sdl.model import SdlError
+from sdl.model import InputError, SdlError
+from sdl.protocols import Clock
+from sdl.virtual import VirtualClock
 from sdl.wire import Publisher, ServerKeys
 
 __all__ = ["Feed", "run_session", "software_versions"]
@@ -73,6 +75,7 @@ async def run_session(
     answer: OnInterrupt | None = None,
     feed: Feed | None = None,
     key: Path | None = None,
+    virtual: VirtualClock | None = None,
 ) -> CampaignState:
     """Take a campaign up, run it until it ends, pauses or aborts, and let it go.
 
@@ -85,6 +88,8 @@ async def run_session(
         answer: what to do with interrupted steps that say `ask`.
         feed: where the live feed is served; a free port on loopback by default.
         key: file with this coordinator's secret key, for workers that ask for one.
+        virtual: the clock of the running loop when that is on virtual time: every station is then in this process,
+            every instrument simulated, and nothing waits for the disk.
 
     Raises:
         WireError: the feed's address is taken, malformed, or reachable from outside without keys.
@@ -92,7 +97,11 @@ async def run_session(
         InputError: the files differ from the campaign in a way that cannot be amended.
         JournalError: the record cannot be written; the stations are in their safe states.
     """
-    with store.writer(campaign) as writer:
+    timing: dict[str, Any] = {}
+    if virtual is not None:
+        virtual.not_before(store.state(campaign).updated_at)
+        timing = {"now": virtual.wall_ns, "syncs": False}
+    with store.writer(campaign, **timing) as writer:
         where = feed or Feed()
         with Publisher(
             campaign,
@@ -102,8 +111,8 @@ async def run_session(
         ) as publisher:
             writer.subscribe(publisher.publish)
             writer.set_address(publisher.address)
-            state = await _take_up(loaded, store, campaign, writer, on_event)
-            state = await _with_lab(loaded, store, writer, state, control, on_event, answer, key)
+            state = await _take_up(loaded, store, campaign, writer, on_event, virtual is not None)
+            state = await _with_lab(loaded, store, writer, state, control, on_event, answer, key, virtual)
             closed = await writer.aappend(kinds.SESSION_CLOSED, {"lab_seconds": state.lab_seconds})
             state = fold(state, closed)
             on_event(closed, state)
@@ -112,10 +121,17 @@ async def run_session(
 
 
 async def _take_up(
-    loaded: LoadedCampaign, store: Store, campaign: str, writer: Writer, on_event: OnEvent
+    loaded: LoadedCampaign, store: Store, campaign: str, writer: Writer, on_event: OnEvent, virtual: bool
 ) -> CampaignState:
-    """Bring the record in order: create, amend, or close what a dead process left open."""
+    """Bring the record in order: create, amend, or close what a dead process left open.
+
+    Raises:
+        InputError: what was done is not what this session would go on with.
+    """
     state = store.state(campaign)
+    if state.spec is not None and state.virtual is not virtual:
+        was, flag = ("on virtual time", "give --virtual") if state.virtual else ("in a lab", "leave out --virtual")
+        raise InputError(f"campaign {state.name!r} was begun {was}: {flag}, or choose another store with --store")
     entries: list[tuple[str, Mapping[str, Any]]] = []
     if state.spec is None:
         entries.append((kinds.CAMPAIGN_CREATED, loaded.created_body()))
@@ -126,10 +142,11 @@ async def _take_up(
         "holder": f"{gethostname()}:{os.getpid()}",
         "epoch": writer.epoch,
         "versions": software_versions(),
-        "lab_speed": simulation.speed if simulation else 1.0,
+        "lab_speed": simulation.speed if simulation and not virtual else 1.0,
+        "virtual": virtual,
         "lab_sha256": loaded.lab.as_json()["sha256"],
     }
-    remote = [name for name, station in loaded.lab.spec.stations.items() if station.worker is not None]
+    remote = [name for name, station in loaded.lab.spec.stations.items() if station.worker is not None and not virtual]
     entries += [*interrupted_entries(state, remote), (kinds.SESSION_OPENED, opened)]
     for kind, body in entries:
         entry = await writer.aappend(kind, body)
@@ -147,18 +164,20 @@ async def _with_lab(
     on_event: OnEvent,
     answer: OnInterrupt | None,
     key: Path | None,
+    virtual: VirtualClock | None,
 ) -> CampaignState:
     planner = PlannerHost(loaded.spec)
     try:
         async with contextlib.AsyncExitStack() as stack:
             try:
-                refuse_if_stopped(lab_key(loaded.lab.file.path))
+                if virtual is None:
+                    refuse_if_stopped(lab_key(loaded.lab.file.path))
                 names = _stations(loaded)
-                workers = Workers(loaded, names, key)
+                workers = Workers(loaded, names if virtual is None else [], key)
                 lab = await stack.enter_async_context(
-                    connect_lab(loaded.lab, [name for name in names if name not in workers.names])
+                    connect_lab(loaded.lab, [name for name in names if name not in workers.names], virtual)
                 )
-                safety = Safety(loaded.lab, lab, lambda: stopped_by(lab.key))
+                safety = Safety(loaded.lab, lab, lambda: stopped_by(lab.key) if virtual is None else "")
                 await safety.bind()
                 remote = workers.build(state.id, writer.epoch, state.origins)
                 stations: dict[str, StationHost] = {**lab.stations, **remote}
@@ -194,7 +213,7 @@ def _speed(loaded: LoadedCampaign) -> float:
     return simulation.speed if simulation is not None and loaded.lab.simulated_devices() else 1.0
 
 
-def _opened(lab: OpenLab, workers: Workers, clock: LabClock) -> dict[str, Any]:
+def _opened(lab: OpenLab, workers: Workers, clock: Clock) -> dict[str, Any]:
     body = lab.as_json()
     return {
         **body,

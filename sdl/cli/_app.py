@@ -86,6 +86,9 @@ def run(
     key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your secret key, for workers that ask for one.")
     ] = None,
+    virtual: Annotated[
+        bool, typer.Option("--virtual", help="Simulate it on virtual time, as fast as it can be computed.")
+    ] = False,
 ) -> int:
     """Run a campaign, or go on with it where it stopped.
 
@@ -97,7 +100,7 @@ def run(
 
     answer = interrupted.value if interrupted else None
     served = feed_of(feed, feed_key, feed_clients)
-    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer, served, key)
+    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer, served, key, virtual)
 
 
 @app.command()

@@ -33,6 +33,7 @@ def run_command(
     interrupted: str | None,
     feed: Feed | None = None,
     key: Path | None = None,
+    virtual: bool = False,
 ) -> int:
     """Run a campaign and return the exit status."""
     campaign = Campaign.from_yaml(path, store=store, settings=parse_settings(settings), seed=seed, trials=trials)
@@ -45,6 +46,7 @@ def run_command(
                 interrupted=cast(OnInterrupt | None, interrupted),
                 feed=feed,
                 key=key,
+                virtual=virtual,
             )
     except JournalError as error:
         if not seen.any:  # nothing has begun: the store cannot be used, or another process has the campaign

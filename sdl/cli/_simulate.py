@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from sdl import plugins
 from sdl.campaign.settings import parse_settings
 from sdl.cli._format import console, print_json
 from sdl.lab.labfile import Lab, load_lab
+from sdl.lab.simulation import build_simulation
 from sdl.lab.spec import SimulationSpec
 from sdl.model import FileFault, InputError
 from sdl.protocols import Simulation
@@ -42,60 +40,13 @@ def simulate_command(
 
 
 async def _serve(lab: Lab, spec: SimulationSpec, json: bool, until_stdin_ends: bool, log: Path | None) -> None:
-    simulation = _build(lab, spec)
+    simulation = build_simulation(lab, spec)
     with _logged(simulation, spec.simulator, log):
         addresses = dict(await simulation.start())
         try:
             await _until_stopped(until_stdin_ends, lambda: _tell(lab, spec, simulation, addresses, json))
         finally:
             await simulation.stop()
-
-
-def _build(lab: Lab, spec: SimulationSpec) -> Simulation:
-    """The simulation of a lab file.
-
-    Raises:
-        InputError: its block cannot be used; every fault, with its line.
-    """
-    factory = plugins.load("sdl.simulators", spec.simulator)
-    known, required, anything = _options_of(factory)
-    faults: list[FileFault] = []
-    options = dict(spec.options)
-    for name in spec.options:
-        if not anything and name not in known:
-            del options[name]
-            faults.append(FileFault(f"unknown key{plugins.suggest(name, known)}", path=f"options.{name}"))
-    missing = [name for name in required if name not in options]
-    faults += [FileFault(f"{spec.simulator} needs the option {name!r}", path="options") for name in missing]
-    simulation: Simulation | None = None
-    if not missing:
-        try:
-            simulation = factory(spec.instruments, seed=spec.seed, speed=spec.speed, **options)
-        except InputError as error:
-            faults += error.faults
-        except (TypeError, ValueError) as error:
-            faults.append(FileFault(str(error)))
-    if faults or simulation is None:
-        raise InputError([fault if fault.file else _placed(lab, fault) for fault in faults])
-    return simulation
-
-
-def _options_of(factory: Callable[..., Any]) -> tuple[list[str], list[str], bool]:
-    """Options that a simulator has, those that it must be given, and whether it looks at others by itself."""
-    parameters = inspect.signature(factory).parameters.values()
-    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "speed")]
-    required = [p.name for p in options if p.default is p.empty]
-    return [p.name for p in options], required, any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _placed(lab: Lab, fault: FileFault) -> FileFault:
-    """A fault with its line in the lab file: where the `simulation:` block has a key that ends like its path."""
-    parts = tuple(part for part in fault.path.split(".") if part)
-    for end in range(len(parts), 0, -1):
-        for key in lab.file.lines:
-            if key[:1] == ("simulation",) and key[-end:] == parts[:end]:
-                return lab.file.fault((*key, *parts[end:]), fault.message)
-    return lab.file.fault(("simulation", *parts), fault.message)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from ophyd_async.core import DEFAULT_TIMEOUT, DeviceMock, StandardReadable
 from sdl.devices._heartbeat import Heartbeat
 from sdl.lab.clock import LabClock
 from sdl.protocols import Clock
+from sdl.virtual import on_virtual_time
 
 __all__ = ["InstrumentDevice"]
 
@@ -59,7 +60,7 @@ class InstrumentDevice(StandardReadable):
         await super().connect(mock=mock, timeout=timeout, force_reconnect=force_reconnect)
         if not mock:
             await self.begin()
-            if self._heartbeat is not None:
+            if self._heartbeat is not None and not on_virtual_time():
                 self._heartbeat.start()
 
     async def attach(self) -> None:

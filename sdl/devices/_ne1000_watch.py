@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sdl.virtual import on_virtual_time
+
 __all__ = ["Progress", "Watch"]
 
 
@@ -55,7 +57,7 @@ class Watch:
     def begin(self, progress: Progress) -> None:
         """The pump runs, or runs at another rate."""
         self.progress = progress
-        if self._every and self._task is None:
+        if self._every and self._task is None and not on_virtual_time():
             self._task = asyncio.create_task(self._go_on())
 
     async def end(self) -> None:

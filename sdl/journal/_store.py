@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -170,13 +170,23 @@ class Store:
                 raise JournalError(f"there is a campaign {campaign_id!r} in {self.path} already") from error
             raise
 
-    def writer(self, campaign: str, *, holder: str | None = None, address: str = "") -> Writer:
+    def writer(
+        self,
+        campaign: str,
+        *,
+        holder: str | None = None,
+        address: str = "",
+        now: Callable[[], int] = time.time_ns,
+        syncs: bool = True,
+    ) -> Writer:
         """Take the campaign's lease and begin to write.
 
         Args:
             campaign: its id.
             holder: who writes, for people; host and process id unless given.
             address: address of the live feed.
+            now: gives the time of an entry, Unix ns; the time of day by default.
+            syncs: whether entries that decide wait for the disk. Only what is rehearsed need not.
 
         Raises:
             LeaseHeld: another writer holds it and lives.
@@ -192,7 +202,7 @@ class Store:
         with self._write() as connection:
             epoch = _lease.take(connection, campaign, holder, address, heard)
             end = end_of(connection, self.path, campaign)
-        return Writer(Ledger(self.path, campaign, epoch, end, holder, address))
+        return Writer(Ledger(self.path, campaign, epoch, end, holder, address), now=now, syncs=syncs)
 
     def lease(self, campaign: str) -> Lease | None:
         """Who writes the campaign; None when nobody does. Look at `alive`: the holder may have died."""

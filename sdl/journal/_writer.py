@@ -24,6 +24,7 @@ from sdl.journal._entry import Entry
 from sdl.journal._errors import JournalError, LeaseLost
 from sdl.journal._lease import BEAT_S
 from sdl.journal._ledger import Draft, Ledger, Row
+from sdl.virtual import outside
 
 __all__ = ["Writer"]
 
@@ -49,7 +50,13 @@ _Order = tuple[Callable[[Ledger], None], "Future[None]"]
 class Writer:
     """Appends entries to one campaign. Made by `Store.writer`; safe to call from any thread."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, now: Callable[[], int] = time.time_ns, syncs: bool = True) -> None:
+        """Args:
+        ledger: the chain's end, with the lease.
+        now: gives the time of an entry, Unix ns.
+        syncs: whether durable entries wait for the disk; what is rehearsed need not.
+        """
+        self._now, self._syncs = now, syncs
         self.campaign = ledger.campaign
         self.epoch = ledger.epoch
         """Number of this taking of the lease; devices refuse orders of an older one."""
@@ -89,7 +96,8 @@ class Writer:
         """`append` for asyncio: the loop goes on meanwhile. The entry is recorded even if the caller is cancelled."""
         done = self._submit(kind, body, durable)
         try:
-            return await asyncio.wrap_future(done)
+            with outside():
+                return await asyncio.wrap_future(done)
         except JournalError:
             self._told = True
             raise
@@ -193,7 +201,7 @@ class Writer:
         return done
 
     def _put(self, kind: str, text: str, durable: bool, done: Future[Entry] | None) -> None:
-        self._at = max(time.time_ns(), self._at)
+        self._at = max(self._now(), self._at)
         self._waiting += 1
         self._waiting_text += len(text)
         self._enqueue(Draft(kind, text, self._at, durable, done), urgent=done is not None)
@@ -284,7 +292,7 @@ class Writer:
             self._urgent.clear()
 
     def _commit(self, drafts: list[Draft]) -> None:
-        durable = any(draft.durable for draft in drafts)
+        durable = self._syncs and any(draft.durable for draft in drafts)
         rows = self._ledger.commit(drafts, durable=durable)
         with self._lock:
             self._waiting -= len(drafts)

@@ -63,7 +63,7 @@ CAMPAIGN_CREATED: Final = "campaign.created"
 CAMPAIGN_AMENDED: Final = "campaign.amended"
 """As in `campaign.created`, all of it in force from here on; `changes` {dotted key: [old, new]}."""
 SESSION_OPENED: Final = "session.opened"
-"""`holder`, `epoch`, `versions` {package: version}, `lab_speed`. A process took the campaign up."""
+"""`holder`, `epoch`, `versions` {package: version}, `lab_speed`, `virtual`. A process took the campaign up."""
 LAB_OPENED: Final = "lab.opened"
 """`addresses` {device: address}, `simulated` [device], `control` (of the simulation, or ""), `speed`. Devices are
 connected."""

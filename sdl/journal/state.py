@@ -112,6 +112,8 @@ class CampaignState:
     opened_at: int = 0
     """When the last session was opened, UTC, ns."""
     epoch: int = 0
+    virtual: bool = False
+    """Whether it is rehearsed on virtual time."""
     lab_seconds: float = 0.0
     origins: Mapping[str, int] = field(default_factory=dict)
     """Station in a worker → number, in its spool, of the last entry that came from it."""
@@ -167,6 +169,7 @@ def _opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Camp
         advice="",
         sessions=state.sessions + 1,
         epoch=body.get("epoch", 0),
+        virtual=body.get("virtual", False),
         opened_at=entry.at,
     )
 

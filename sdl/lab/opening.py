@@ -11,10 +11,12 @@ from typing import Any
 from sdl.lab.clock import LabClock
 from sdl.lab.devices import build_devices
 from sdl.lab.labfile import Lab
-from sdl.lab.simulation import SimulatedInstruments
+from sdl.lab.simulation import SimulatedInstruments, build_simulation
 from sdl.lab.station import Station
 from sdl.lab.stopcards import WrittenCard, device_stops, lab_key, marked, stop_folder, write_card
 from sdl.model import SdlError
+from sdl.protocols import Clock
+from sdl.virtual import VirtualClock
 
 __all__ = ["OpenLab", "connect_lab", "stop_card", "stopped_by"]
 
@@ -23,7 +25,7 @@ __all__ = ["OpenLab", "connect_lab", "stop_card", "stopped_by"]
 class OpenLab:
     """A lab whose devices answer."""
 
-    clock: LabClock
+    clock: Clock
     stations: Mapping[str, Station]
     addresses: Mapping[str, str]
     """Device → address, real or simulated."""
@@ -47,7 +49,9 @@ class OpenLab:
 
 
 @contextlib.asynccontextmanager
-async def connect_lab(lab: Lab, names: Iterable[str] | None = None) -> AsyncIterator[OpenLab]:
+async def connect_lab(
+    lab: Lab, names: Iterable[str] | None = None, virtual: VirtualClock | None = None
+) -> AsyncIterator[OpenLab]:
     """Start simulated instruments where there are any, and open stations; close all of it in the end.
 
     A stop card for `sdl stop` is there before the first device is connected. It is removed when all was closed in good
@@ -57,6 +61,8 @@ async def connect_lab(lab: Lab, names: Iterable[str] | None = None) -> AsyncIter
     Args:
         lab: the lab.
         names: stations to open; all by default.
+        virtual: the clock of the running loop when that is on virtual time. Every instrument is simulated then,
+            whatever addresses the file has, in this process, and no stop card is written.
 
     Raises:
         SdlError: the simulated instruments do not start, devices cannot be built or connected, or real instruments
@@ -64,12 +70,17 @@ async def connect_lab(lab: Lab, names: Iterable[str] | None = None) -> AsyncIter
     """
     wanted = list(lab.spec.stations if names is None else names)
     devices = [device for name in wanted for device in lab.spec.stations[name].devices]
-    given = {name: lab.spec.devices[name].address for name in devices}
+    given = {name: None if virtual else lab.spec.devices[name].address for name in devices}
     simulated = tuple(name for name in devices if given[name] is None)
     speed, control, served = 1.0, "", frozenset[str]()
     addresses = {name: address for name, address in given.items() if address is not None}
     async with contextlib.AsyncExitStack() as stack:
-        if simulated and lab.spec.simulation is not None:
+        if simulated and lab.spec.simulation is not None and virtual is not None:
+            simulation = build_simulation(lab, lab.spec.simulation, virtual)
+            stack.push_async_callback(simulation.stop)
+            addresses = {name: at for name, at in (await simulation.start()).items() if name in devices}
+            control, served = simulation.control, frozenset(addresses)
+        elif simulated and lab.spec.simulation is not None:
             paths = {name: str(item.path) for name, item in lab.inputs.items()}
             instruments = await asyncio.to_thread(SimulatedInstruments, lab.file.path, paths)
             stack.push_async_callback(asyncio.to_thread, instruments.close)
@@ -78,20 +89,26 @@ async def connect_lab(lab: Lab, names: Iterable[str] | None = None) -> AsyncIter
             } | addresses
             speed, control = lab.spec.simulation.speed, instruments.control
             served = frozenset(simulated) & frozenset(instruments.addresses)
-        clock = LabClock(speed)
+        clock: Clock = virtual or LabClock(speed)
         effects = {name: device.effects for name, device in lab.spec.devices.items() if device.effects}
         key = lab_key(lab.file.path)
         built = {name: build_devices(lab, name, addresses, clock) for name in wanted}
         every = {name: device for members in built.values() for name, device in members.items()}
-        keep_card = stack.enter_context(stop_card(lab, every, addresses, served))
-        stations = {
-            name: Station(name, members, clock, effects, lambda: stopped_by(key)) for name, members in built.items()
-        }
+        keep_card = _nothing
+        if virtual is None:
+            keep_card = stack.enter_context(stop_card(lab, every, addresses, served))
+        stopped = (lambda: stopped_by(key)) if virtual is None else (lambda: "")
+        loop = None if virtual is None else virtual.loop
+        stations = {name: Station(name, members, clock, effects, stopped, loop) for name, members in built.items()}
         for station in stations.values():
             stack.push_async_callback(station.close)
         for station in stations.values():
             await station.open()
         yield OpenLab(clock, stations, addresses, simulated, control, key, keep_card)
+
+
+def _nothing() -> None:
+    """No stop card, nothing to keep."""
 
 
 def stopped_by(key: str) -> str:

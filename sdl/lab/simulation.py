@@ -5,19 +5,25 @@ The process serves until its standard input ends, so it cannot outlive the one t
 
 from __future__ import annotations
 
+import inspect
 import json
 import select
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sdl.model import SdlError
+from sdl import plugins
+from sdl.lab.labfile import Lab
+from sdl.lab.spec import SimulationSpec
+from sdl.model import FileFault, InputError, SdlError
+from sdl.protocols import Clock, Simulation
 
-__all__ = ["SimulatedInstruments"]
+__all__ = ["SimulatedInstruments", "build_simulation"]
 
 START_LIMIT = 60.0
 """Wall seconds that the simulated instruments may take to start."""
@@ -108,3 +114,59 @@ class SimulatedInstruments:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def build_simulation(lab: Lab, spec: SimulationSpec, clock: Clock | None = None) -> Simulation:
+    """The simulation of a lab file.
+
+    Args:
+        lab: the lab.
+        spec: its `simulation:` block.
+        clock: what it runs on, in this process; lab time at the block's `speed` by default.
+
+    Raises:
+        InputError: its block cannot be used; every fault, with its line.
+    """
+    factory = plugins.load("sdl.simulators", spec.simulator)
+    known, required, anything = _options_of(factory)
+    faults: list[FileFault] = []
+    options = dict(spec.options)
+    for name in spec.options:
+        if (not anything and name not in known) or name == "clock":
+            del options[name]
+            faults.append(FileFault(f"unknown key{plugins.suggest(name, known)}", path=f"options.{name}"))
+    missing = [name for name in required if name not in options]
+    faults += [FileFault(f"{spec.simulator} needs the option {name!r}", path="options") for name in missing]
+    if clock is not None:
+        if "clock" not in known and not anything:
+            raise InputError(f"the simulator {spec.simulator!r} takes no `clock`, so it cannot run on virtual time")
+        options["clock"] = clock
+    simulation: Simulation | None = None
+    if not missing:
+        try:
+            simulation = factory(spec.instruments, seed=spec.seed, speed=spec.speed, **options)
+        except InputError as error:
+            faults += error.faults
+        except (TypeError, ValueError) as error:
+            faults.append(FileFault(str(error)))
+    if faults or simulation is None:
+        raise InputError([fault if fault.file else _placed(lab, fault) for fault in faults])
+    return simulation
+
+
+def _options_of(factory: Callable[..., Any]) -> tuple[list[str], list[str], bool]:
+    """Options that a simulator has, those that it must be given, and whether it looks at others by itself."""
+    parameters = inspect.signature(factory).parameters.values()
+    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", "speed")]
+    required = [p.name for p in options if p.default is p.empty]
+    return [p.name for p in options], required, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _placed(lab: Lab, fault: FileFault) -> FileFault:
+    """A fault with its line in the lab file: where the `simulation:` block has a key that ends like its path."""
+    parts = tuple(part for part in fault.path.split(".") if part)
+    for end in range(len(parts), 0, -1):
+        for key in lab.file.lines:
+            if key[:1] == ("simulation",) and key[-end:] == parts[:end]:
+                return lab.file.fault((*key, *parts[end:]), fault.message)
+    return lab.file.fault(("simulation", *parts), fault.message)

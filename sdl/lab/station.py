@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ from sdl.lab.interlocks import Bound, Interlock, Trip, bind, check
 from sdl.lab.preflight import NeedsLoop, PlanRules, preflight, preflight_here
 from sdl.lab.procedure import BoundStep
 from sdl.lab.receipts import ask
+from sdl.lab.rehearsing import restamped
 from sdl.model import Fault, Infeasible, Scalar, SdlError
 from sdl.protocols import ActionRecord, Clock, Effect, Receipt
+from sdl.virtual import VirtualLoop, let_go
 
 __all__ = ["Aborted", "Station"]
 
@@ -56,6 +58,7 @@ class Station:
         clock: Clock,
         effects: Mapping[str, Mapping[str, Effect]] | None = None,
         stopped: Callable[[], str] = lambda: "",
+        loop: VirtualLoop | None = None,
     ) -> None:
         """Nothing is connected yet.
 
@@ -65,6 +68,7 @@ class Station:
             clock: lab time.
             effects: what the lab file declares, by device.
             stopped: gives the reason why nothing may act any more; empty while all is well.
+            loop: the running loop when everything shares one, on virtual time; a loop of its own by default.
         """
         self.name = name
         self.devices = dict(devices)
@@ -72,7 +76,10 @@ class Station:
         self.busy = Hold()
         """Held by the trial that has the station."""
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"station-{name}")
-        self._loop = asyncio.new_event_loop()
+        self._shared = loop
+        self._loop: asyncio.AbstractEventLoop = loop or asyncio.new_event_loop()
+        self._executing = False
+        """The RunEngine works in a shared loop, and this station's thread only waits for it."""
         self._engine: RunEngine | None = None
         self._aborting = False
         self._call: asyncio.Future[Any] | None = None
@@ -95,14 +102,38 @@ class Station:
     def _start(self) -> None:
         # The RunEngine must start the loop's thread itself; without context managers it leaves SIGINT alone.
         self._engine = RunEngine({}, loop=self._loop, context_managers=[], call_returns_result=True)
+        if self._shared is not None:
+            self._engine.state_hook = self._at_state  # type: ignore[assignment]
         self._engine.register_command("sleep", self._sleep)  # type: ignore[no-untyped-call]
         self.guard.install(self._engine)
         write_stacks_late()  # in this thread, which checks plans, and in the loop's, which executes them
         self._loop.call_soon_threadsafe(write_stacks_late)
 
+    def _at_state(self, state: str, before: str) -> None:
+        """Hold virtual time but while the RunEngine works in the shared loop, where time passes as it has to."""
+        assert self._shared is not None
+        executing = state not in ("idle", "paused")
+        if executing and not self._executing:
+            self._shared.release()
+        elif self._executing and not executing:
+            self._shared.acquire()
+        self._executing = executing
+
     async def _sleep(self, msg: Msg) -> None:
         """`bps.sleep(seconds)` waits for lab time."""
         await self.clock.sleep(*msg.args)
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run something in the loop and wait for it in the station's thread, which holds virtual time otherwise."""
+        if self._shared is None:
+            asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+            return
+
+        async def freely() -> None:
+            with let_go():
+                await coroutine
+
+        asyncio.run_coroutine_threadsafe(freely(), self._loop).result()
 
     async def _in_loop(self, coroutine: Any) -> Any:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
@@ -168,7 +199,7 @@ class Station:
             return self._run_engine(engine, messages, on_document, metadata)
         finally:
             if not self.guard.idle:
-                asyncio.run_coroutine_threadsafe(self.guard.settle(), self._loop).result()
+                self._wait_for(self.guard.settle())
 
     def _to_its_end(self, plan: Iterator[Any]) -> Generator[Any, Any, Any]:
         """The plan; notes when it has come to its end by itself."""
@@ -185,7 +216,7 @@ class Station:
         def note(name: str, doc: dict[str, Any]) -> None:
             if name == "start":
                 runs.append(doc["uid"])
-            on_document(name, doc)
+            on_document(name, doc if self._shared is None else restamped(doc, self.clock))
 
         try:
             try:
@@ -339,7 +370,8 @@ class Station:
         """Close the devices and end the threads."""
         if self._engine is not None:
             await self._in_loop(close_devices(self.devices))
-            await asyncio.to_thread(self._stop_loop)
+            if self._shared is None:
+                await asyncio.to_thread(self._stop_loop)
         self._executor.shutdown(wait=True)
         if not self._loop.is_running():
             self._loop.close()

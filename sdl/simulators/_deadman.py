@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from sdl.simulators._faults import Probe
+from sdl.virtual import on_virtual_time
 
 __all__ = ["DeadMan"]
 
@@ -38,7 +39,9 @@ class DeadMan:
         self._armed.set()
 
     def start(self) -> None:
-        """Watch from now on."""
+        """Watch from now on; not on virtual time, where a controller cannot die alone."""
+        if on_virtual_time():
+            return
         self._task = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:

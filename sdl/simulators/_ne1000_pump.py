@@ -11,6 +11,7 @@ from sdl.devices._ne1000_protocol import RATE_UNITS, VOLUME_UNITS, format_number
 from sdl.protocols import Clock
 from sdl.simulators._faults import Probe
 from sdl.simulators._ne1000_delivery import Deliveries
+from sdl.virtual import on_virtual_time
 
 __all__ = ["Refused", "SimulatedPump"]
 
@@ -155,7 +156,7 @@ class SimulatedPump:
 
     def hear(self) -> None:
         """A valid packet came: the watchdog starts anew."""
-        self._heard = time.monotonic()
+        self._heard = None if on_virtual_time() else time.monotonic()
 
     def execute(self, command: str) -> str:
         """Do a command and return `<status>[data]`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdl.lab.clock import LabClock
+from sdl.protocols import Clock
 from sdl.simulators._control import ControlServer
 from sdl.simulators._faults import Probe
 from sdl.simulators._server import InstrumentServer
@@ -27,6 +28,7 @@ class SilverFlowSimulation:
             max_averages}`; and for each of them `deadman`.
         seed: of noise and drift.
         speed: lab seconds a wall second.
+        clock: lab time, when it is not that of `speed`.
         options: fields of `SilverFlowOptions`, and `deadman` as the default for all instruments.
 
     Raises:
@@ -34,10 +36,16 @@ class SilverFlowSimulation:
     """
 
     def __init__(
-        self, instruments: Mapping[str, Mapping[str, Any]], *, seed: int, speed: float, **options: Any
+        self,
+        instruments: Mapping[str, Mapping[str, Any]],
+        *,
+        seed: int,
+        speed: float,
+        clock: Clock | None = None,
+        **options: Any,
     ) -> None:
         settings, chosen = checked(instruments, options)
-        self._clock = LabClock(speed)
+        self._clock: Clock = clock or LabClock(speed)
         self._begin = self._clock.now()
         self.twin = SilverFlowTwin(lambda: self._clock.now() - self._begin, seed=seed, options=chosen)
         """What all instruments act on; its lab time begins at 0."""

@@ -32,6 +32,7 @@ from sdl.lab.clock import LabClock
 from sdl.lab.tables import ColumnSpec, column_specs, read_table
 from sdl.model import FileFault, InputError
 from sdl.model.units import parse_quantity
+from sdl.protocols import Clock
 from sdl.simulators._control import ControlServer
 from sdl.simulators._faults import Probe
 from sdl.simulators._settings import InstrumentSettings, deadman_of, faults_of
@@ -52,6 +53,7 @@ class TabulatedSimulation:
         outcomes: name → `{column, unit}`; what was measured.
         duration: lab time of a measurement, as in `2 min`.
         deadman: dead-man lease as in `30 s`, wall time; the instrument's own setting comes first.
+        clock: lab time, when it is not that of `speed`.
 
     Raises:
         InputError: the options or the table cannot be used; every fault.
@@ -68,6 +70,7 @@ class TabulatedSimulation:
         outcomes: Mapping[str, Any],
         duration: str | float = 0.0,
         deadman: str | float | None = None,
+        clock: Clock | None = None,
     ) -> None:
         faults: list[FileFault] = []
         settings = _checked(instruments, faults)
@@ -87,7 +90,7 @@ class TabulatedSimulation:
         if faults:
             raise InputError(faults)
         ((self._name, setting),) = settings.items()
-        clock = LabClock(speed)
+        clock = clock or LabClock(speed)
         self._probe = Probe(self._name, clock.now)
         self._server = TabulatedServer(
             rows, self._probe, clock, seed=seed, duration=seconds, deadman=setting.lease(lease)
