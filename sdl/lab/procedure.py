@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sdl import plugins
 from sdl.lab.code import load_object
-from sdl.lab.spec import AnalysisSpec, LabSpec, ProcedureSpec, StepSpec
+from sdl.lab.spec import AnalysisSpec, LabSpec, ProcedureSpec, SampleSpec, StepSpec
+from sdl.lab.timing import StepTiming, step_timing
 from sdl.lab.yamlfile import YamlFile
 from sdl.model import FileFault, InputError, Outcome, Scalar
 from sdl.model.units import parse_quantity
@@ -42,6 +43,12 @@ class BoundStep:
     """Lab seconds."""
     backoff: float = 0.0
     """Lab seconds before the first new try after a fault."""
+    timing: StepTiming = field(default_factory=StepTiming)
+    """How long it takes, and may wait."""
+    places: tuple[str, ...] = ()
+    """Which of `source` and `target` the plan takes: where the sample is, and where it goes."""
+    handover: Mapping[str, str] = field(default_factory=dict)
+    """Their values, once they are known."""
 
     @property
     def name(self) -> str:
@@ -56,9 +63,18 @@ class BoundStep:
         held = tuple(names.get(argument, argument) for argument in self.devices)
         return replace(self, spec=self.spec.model_copy(update={"station": station}), held=held)
 
+    def devices_on(self, station: str) -> tuple[str, ...]:
+        """Devices that the step uses on a station; none when it is not one of its stations."""
+        return self.on(station).held if station in (self.spec.station, *self.spec.other_stations) else ()
+
+    def handing(self, source: str, target: str) -> BoundStep:
+        """The same step, which moves the sample from one place to another."""
+        return replace(self, handover={"source": source, "target": target})
+
     def arguments(self, values: Mapping[str, Scalar]) -> dict[str, Any]:
         """The plan's arguments other than devices, for one trial."""
-        return {**self.spec.with_, **{name: values[name] for name in self.parameters}}
+        places = {name: self.handover[name] for name in self.places if name in self.handover}
+        return {**self.spec.with_, **{name: values[name] for name in self.parameters}, **places}
 
     def start(self, devices: Mapping[str, Any], values: Mapping[str, Scalar]) -> Iterator[Any]:
         """Call the plan: the messages of this step for one trial."""
@@ -76,6 +92,8 @@ class Procedure:
     analyse_with: Analysis
     raw: Mapping[str, Any]
     """As the lab file has it, inputs not filled in."""
+    sample: SampleSpec | None = None
+    """The sample that goes from step to step."""
 
     def index(self, step: str) -> int:
         """Position of a step."""
@@ -126,7 +144,8 @@ def build_procedure(name: str, spec: LabSpec, file: YamlFile, folder: Path, para
     analysis = _load_analysis(procedure, file, folder, at, faults)
     if faults:
         raise InputError(faults)
-    return Procedure(name, tuple(steps), procedure.analysis, analysis, file.data["procedures"][name])
+    raw = file.data["procedures"][name]
+    return Procedure(name, tuple(steps), procedure.analysis, analysis, raw, procedure.sample)
 
 
 def _load_analysis(
@@ -148,7 +167,7 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
     if not callable(plan):
         raise InputError(f"{step.plan} is not a function")
     station = spec.stations[step.station].devices
-    devices, taken, faults, rest = [], [], [], False
+    devices, taken, places, faults, rest = [], [], [], [], False
     try:
         known = inspect.signature(plan).parameters
     except ValueError:
@@ -163,6 +182,8 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
             faults.append(f"`with:` has {argument.name!r}, which is {kind}; take it out, or rename the argument")
         elif argument.name in station:
             devices.append(argument.name)
+        elif argument.name in ("source", "target") and step.into:
+            places.append(argument.name)
         elif argument.name in parameters:
             taken.append(argument.name)
         elif argument.name not in step.with_ and argument.default is argument.empty:
@@ -189,10 +210,12 @@ def _bind(step: StepSpec, spec: LabSpec, folder: Path, parameters: tuple[str, ..
             raise ValueError(f"{step.backoff} must not be below 0 s")
     except ValueError as error:
         faults.append(f"backoff: {error}")
+    timing = step_timing(step, faults)
     faults += _other_stations(step, spec, devices)
     if faults:
         raise InputError([FileFault(fault) for fault in faults])
-    return BoundStep(step, plan, tuple(devices), tuple(devices), tuple(taken), limit, backoff)
+    held = tuple(devices)
+    return BoundStep(step, plan, held, held, tuple(taken), limit, backoff, timing, tuple(places))
 
 
 def _other_stations(step: StepSpec, spec: LabSpec, arguments: Sequence[str]) -> Iterator[str]:

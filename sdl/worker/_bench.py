@@ -85,7 +85,8 @@ class Bench:
             raise WorkerRefused("step", f"procedure {order.procedure!r} has no step {order.step!r}")
         if self.station.name not in (step.spec.station, *step.spec.other_stations):
             raise WorkerRefused("step", f"step {order.step!r} belongs to station {step.spec.station!r}")
-        return step.on(self.station.name)
+        step = step.on(self.station.name)
+        return step.handing(**order.handover) if {*order.handover} == {"source", "target"} else step
 
     async def begin(self, order: RunStep, chain: Chain) -> None:
         """Put an order on record and begin to execute it; returns once it is on the disk.

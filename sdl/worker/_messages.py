@@ -135,6 +135,8 @@ class RunStep(_InSession):
     procedure: _Text
     parameters: dict[str, Scalar]
     """In the order of the problem."""
+    handover: dict[str, _Text] = {}
+    """`source` and `target`: places between which the step moves the sample."""
     metadata: Json
     actions: list[Json]
     """Actions of the trial as the coordinator knows them."""

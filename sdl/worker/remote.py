@@ -152,7 +152,8 @@ class RemoteStation:
         self._actions = {**self._actions, **order.actions}
         message = m.RunStep(
             id=0, session="", campaign=self._campaign, epoch=self._epoch, trial=order.trial, step=step.name,
-            attempt=order.attempt, procedure=self._procedure, parameters=dict(parameters), metadata=dict(metadata),
+            attempt=order.attempt, procedure=self._procedure, parameters=dict(parameters), handover=dict(step.handover),
+            metadata=dict(metadata),
             actions=[m.action_json(action) for action in order.actions.values()],
         )  # fmt: skip
         done = self._link.order(message)
