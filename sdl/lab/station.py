@@ -31,7 +31,7 @@ from sdl.lab.preflight import NeedsLoop, PlanRules, preflight, preflight_here
 from sdl.lab.procedure import BoundStep
 from sdl.lab.receipts import ask
 from sdl.lab.rehearsing import restamped
-from sdl.model import Fault, Infeasible, Scalar, SdlError
+from sdl.model import Fault, FileFault, Infeasible, Scalar, SdlError
 from sdl.protocols import ActionRecord, Clock, Effect, Receipt
 from sdl.virtual import VirtualLoop, let_go
 
@@ -285,20 +285,33 @@ class Station:
         metadata: Mapping[str, Any],
     ) -> tuple[str, ...]:
         """Execute a step; see `StationHost.run_step`."""
-        rules = self._rules_of(step)
 
         def check() -> None:
-            self.guard.rules = rules
-            try:
-                faults = preflight_here(_lazily(step, self.devices, parameters), rules)
-            except NeedsLoop:
-                checking = preflight(_lazily(step, self.devices, parameters), rules)
-                faults = asyncio.run_coroutine_threadsafe(checking, self._loop).result()
-            if faults:
+            self.guard.rules = self._rules_of(step)
+            if faults := self._faults(step, parameters):
                 raise PlanRefused(faults)
 
         plan = _lazily(step, self.devices, parameters)
         return await self.run(plan, on_document, metadata, step.time_limit, order, check)
+
+    async def check_plans(self, orders: Sequence[tuple[BoundStep, Mapping[str, Scalar]]]) -> list[list[FileFault]]:
+        """Draw the plans of steps, without executing anything; for each what may not be done, with its line.
+
+        Args:
+            orders: steps, each with the parameters of its trial.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: [self._faults(step, parameters) for step, parameters in orders]
+        )
+
+    def _faults(self, step: BoundStep, parameters: Mapping[str, Scalar]) -> list[FileFault]:
+        """What a step's plan would do and may not. In the station's thread, while its RunEngine is idle."""
+        rules = self._rules_of(step)
+        try:
+            return preflight_here(_lazily(step, self.devices, parameters), rules)
+        except NeedsLoop:
+            checking = preflight(_lazily(step, self.devices, parameters), rules)
+            return asyncio.run_coroutine_threadsafe(checking, self._loop).result()
 
     def _rules_of(self, step: BoundStep) -> PlanRules:
         rules = self._rules.get(step.held)
