@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+# ophyd starts threads of an EPICS client on import, which every test for left-over threads would notice.
+os.environ.setdefault("OPHYD_CONTROL_LAYER", "dummy")
+
 # A busy machine is slow, not wrong: no example has a deadline. In continuous integration the examples are the same
 # each time, so that a change is judged by what it changed; a developer's run looks further every time.
 settings.register_profile("developer", deadline=None)

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from bluesky import RunEngine
-
+from sdl.lab._quiet import quiet_engine
 from sdl.protocols import Clock
 from sdl.virtual import VirtualClock, VirtualLoop
 
@@ -24,7 +23,7 @@ def run_virtually(work: Callable[[VirtualClock], Coroutine[Any, Any, T]]) -> T:
     """
     loop = VirtualLoop()
     # Bluesky knows the thread of a shared loop only when a RunEngine has started it.
-    thread = RunEngine({}, loop=loop, context_managers=[])._th
+    thread = quiet_engine(loop)._th
     try:
         return asyncio.run_coroutine_threadsafe(work(VirtualClock(loop)), loop).result()
     finally:

@@ -21,6 +21,7 @@ from bluesky.utils import FailedStatus, RequestAbort, RequestStop, RunEngineInte
 from sdl.journal import JournalError
 from sdl.journal.actions import ActionState
 from sdl.lab._planstacks import write_stacks_late
+from sdl.lab._quiet import quiet_engine
 from sdl.lab.devices import close_devices, connect_devices, make_safe
 from sdl.lab.effects import InDoubt
 from sdl.lab.guard import Guard, StepOrder
@@ -100,8 +101,7 @@ class Station:
         await self._in_loop(connect_devices(self.devices))
 
     def _start(self) -> None:
-        # The RunEngine must start the loop's thread itself; without context managers it leaves SIGINT alone.
-        self._engine = RunEngine({}, loop=self._loop, context_managers=[], call_returns_result=True)
+        self._engine = quiet_engine(self._loop)
         if self._shared is not None:
             self._engine.state_hook = self._at_state  # type: ignore[assignment]
         self._engine.register_command("sleep", self._sleep)  # type: ignore[no-untyped-call]
