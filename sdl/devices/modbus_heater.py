@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import ClassVar
@@ -11,6 +12,7 @@ from ophyd_async.core import AsyncStatus, StandardReadableFormat
 
 from sdl.devices._device import InstrumentDevice
 from sdl.devices._heartbeat import Heartbeat
+from sdl.devices._heater_pace import LONGEST, SHORTEST, Pace
 from sdl.devices._limits import check_limits
 from sdl.devices._modbus import ModbusLink
 from sdl.devices._signal import link_signal_r, link_signal_rw
@@ -49,7 +51,8 @@ class Register(IntEnum):
 class ModbusHeater(InstrumentDevice):
     """A heater: movable (`bps.mv(heater, 80)`), readable (`temperature`, `setpoint`, degC).
 
-    A move is done when the temperature has stayed within `tolerance` of the setpoint for `dwell` of lab time.
+    A move is done when the temperature has stayed within `tolerance` of the setpoint for `dwell` of lab time. It is
+    looked at when it may have arrived by its ramp and speed, once in 1 s to 60 s of lab time.
     `stop()` ends the waiting and leaves the controller at its setpoint, since Bluesky calls it after success
     too; `safe_state()` turns the heating off.
 
@@ -102,6 +105,7 @@ class ModbusHeater(InstrumentDevice):
         self._ramp = check_limits("ramp", _difference(ramp, "delta_degC/min"), "degC/min", 0, 3000)
         self.link = ModbusLink(address, lambda: self.name, timeout)
         self._stopped: bool | None = None
+        self._woken: asyncio.Event | None = None
 
         source = f"modbus://{self.link.address}".replace("tcp://", "")
         with self.add_children_as_readables(StandardReadableFormat.HINTED_UNCACHED_SIGNAL):
@@ -162,6 +166,10 @@ class ModbusHeater(InstrumentDevice):
             LimitError: out of limits; nothing was sent.
             Fault: the controller failed, or the temperature did not get there.
         """
+        await self.go_to(value, timeout)
+
+    async def go_to(self, value: float, timeout: float | None = None) -> None:
+        """What `set` does, as a coroutine."""
         self.check_value(value)
         self._stopped = None
         start = await self._get_temperature()
@@ -169,11 +177,29 @@ class ModbusHeater(InstrumentDevice):
         await self.write_setpoint(value)
         travel = 2 * 60 * abs(value - start) / ramp if ramp else 0.0
         limit = travel + self.dwell + self._settle_time if timeout is None else timeout
-        await self._settle(value, limit)
+        await self._settle(value, limit, ramp)
 
     async def stop(self, success: bool = True) -> None:
         """End a wait under way; the controller holds its setpoint and goes on heating."""
+        self._end_wait(success)
+
+    def _end_wait(self, success: bool) -> None:
         self._stopped = success
+        if self._woken is not None:
+            self._woken.set()
+
+    async def pause_unless_stopped(self, seconds: float) -> None:
+        """Wait for `seconds` of lab time, or until `stop` or `safe_state` ends it."""
+        self._woken = asyncio.Event()
+        waits = [asyncio.ensure_future(wait) for wait in (self.poll_pause(seconds), self._woken.wait())]
+        try:
+            if self._stopped is None:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._woken = None
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def locate(self) -> Location[float]:
         """Setpoint and temperature, degC."""
@@ -185,7 +211,7 @@ class ModbusHeater(InstrumentDevice):
         Raises:
             UnsafeState: the controller did not confirm.
         """
-        self._stopped = False
+        self._end_wait(False)
         last: Fault | None = None
         for _ in range(2):
             try:
@@ -221,9 +247,11 @@ class ModbusHeater(InstrumentDevice):
                 f"manual mode {manual}; check the limits set in the controller"
             )
 
-    async def _settle(self, value: float, limit: float) -> None:
+    async def _settle(self, value: float, limit: float, ramp: float) -> None:
+        start = self.clock.now()
         # Two wall seconds more, for a busy computer.
-        end = self.clock.now() + limit + 2 * self.clock.speed
+        end = start + limit + 2 * self.clock.speed
+        pace = Pace(self.tolerance, ramp, start)
         inside: float | None = None
         while True:
             temperature = await self._get_temperature()
@@ -243,7 +271,8 @@ class ModbusHeater(InstrumentDevice):
                     f"did not stay within {self.tolerance:g} degC of {value:g} degC for {self.dwell:g} s: it is at "
                     f"{temperature:g} degC after {limit:g} s; check heater, sensor and ramp"
                 )
-            await self.poll_pause()
+            left = pace.pause(now, abs(temperature - value)) if inside is None else inside + self.dwell - now
+            await self.pause_unless_stopped(max(SHORTEST, min(left, LONGEST, end - now)))
 
     async def _get_temperature(self) -> float:
         (status,) = await self.link.read(Register.STATUS)

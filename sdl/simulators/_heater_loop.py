@@ -1,56 +1,30 @@
-"""The control loop of a simulated process controller, and a plant for it to heat."""
+"""The control loop of a simulated process controller around any plant: it has to be brought up to the present often."""
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 from sdl.protocols import Clock
+from sdl.simulators._heater_exact import ExactLoop
+from sdl.simulators._heater_plant import FirstOrderPlant, ThermalPlant
 
-__all__ = ["ControlLoop", "FirstOrderPlant", "ThermalPlant"]
-
-
-class ThermalPlant(Protocol):
-    """What a controller heats; both act at the present of lab time."""
-
-    def temperature(self) -> float:
-        """degC"""
-        ...
-
-    def set_power(self, fraction: float) -> None:
-        """Power from now on, 0 to 1 of full power."""
-        ...
+__all__ = ["ControlLoop", "ExactLoop", "FirstOrderPlant", "ThermalPlant", "loop_for"]
 
 
-class FirstOrderPlant:
-    """A lump with a heat loss: τ dT/dt = ambient + gain·power − T, solved exactly between changes of power.
+def loop_for(
+    plant: ThermalPlant, clock: Clock, *, closed: float | None = None, max_rate: float = 0.0
+) -> ControlLoop | ExactLoop:
+    """The loop for a plant: in closed form where the plant's temperature is, else one that ticks.
 
     Args:
+        plant: what is heated.
         clock: lab time.
-        gain: rise at full power, K.
-        time_constant: τ, s.
-        ambient: degC.
+        closed: time constant wanted of the closed loop, s; that of the loop by default.
+        max_rate: fastest ramp, degC/min; 0 for no limit.
     """
-
-    def __init__(
-        self, clock: Clock, *, gain: float = 150.0, time_constant: float = 60.0, ambient: float = 22.0
-    ) -> None:
-        self.gain, self.time_constant, self.ambient = gain, time_constant, ambient
-        self._clock = clock
-        self._power, self._at, self._temperature = 0.0, clock.now(), ambient
-
-    def temperature(self) -> float:
-        """degC"""
-        now = self._clock.now()
-        end = self.ambient + self.gain * self._power
-        self._temperature = end + (self._temperature - end) * math.exp((self._at - now) / self.time_constant)
-        self._at = now
-        return self._temperature
-
-    def set_power(self, fraction: float) -> None:
-        """Power from now on, 0 to 1."""
-        self.temperature()
-        self._power = min(max(fraction, 0.0), 1.0)
+    if isinstance(plant, FirstOrderPlant):
+        return ExactLoop(plant, clock, closed=closed, max_rate=max_rate)
+    return ControlLoop(plant, clock, closed=15.0 if closed is None else closed, max_rate=max_rate)
 
 
 class ControlLoop:
@@ -64,6 +38,9 @@ class ControlLoop:
         closed: time constant wanted of the closed loop, s; stretched when the loop is run less often than that.
         max_rate: the working setpoint never moves faster, degC/min, whatever `rate` is; 0 for no such limit.
     """
+
+    ticks = True
+    """Whether it has to be brought up to the present again and again."""
 
     def __init__(
         self,

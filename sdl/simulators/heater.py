@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Mapping
+from enum import IntEnum
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -13,7 +15,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from sdl.devices.modbus_heater import SCALE, Register
 from sdl.protocols import Clock
 from sdl.simulators._faults import Probe
-from sdl.simulators._heater_loop import ControlLoop, FirstOrderPlant, ThermalPlant
+from sdl.simulators._heater_loop import FirstOrderPlant, ThermalPlant, loop_for
 from sdl.simulators._server import InstrumentServer
 
 __all__ = ["FirstOrderPlant", "HeaterServer", "ThermalPlant"]
@@ -28,7 +30,8 @@ class HeaterServer(InstrumentServer):
     Args:
         probe: faults and log; `stuck` means that the power does not reach the plant.
         clock: lab time.
-        plant: what is heated; a `FirstOrderPlant` by default.
+        plant: what is heated; a `FirstOrderPlant` by default, around which the controller is worked out when it is
+            asked, while it is run every lab second around a plant of another kind.
         low: lowest setpoint that the controller takes, degC; a write outside is refused with exception 3.
         high: highest, degC.
         max_ramp: the working setpoint never moves faster, degC/min, whatever the rate register says; 0 for no limit.
@@ -37,7 +40,11 @@ class HeaterServer(InstrumentServer):
         port: 0 lets the system choose.
         latency: wall seconds before each reply.
         deadman: wall seconds of silence after which it turns its heating off; None for never.
+        closed: time constant wanted of the closed loop, s; that of the loop by default.
     """
+
+    registers: type[IntEnum] = Register
+    """Those that the controller has."""
 
     def __init__(
         self,
@@ -53,9 +60,10 @@ class HeaterServer(InstrumentServer):
         port: int = 0,
         latency: float = 0.0,
         deadman: float | None = None,
+        closed: float | None = None,
     ) -> None:
         super().__init__(probe, port=port, latency=latency, deadman=deadman)
-        self.loop = ControlLoop(plant or FirstOrderPlant(clock), clock, max_rate=max_ramp)
+        self.loop = loop_for(plant or FirstOrderPlant(clock), clock, closed=closed, max_rate=max_ramp)
         self.sensor_break = False
         """Set it to break the sensor."""
         self._clock, self._low, self._high, self._unit = clock, low, high, unit
@@ -68,7 +76,7 @@ class HeaterServer(InstrumentServer):
 
     async def start(self) -> str:
         """Start the control loop, pymodbus' server and the port; return `tcp://127.0.0.1:port/unit`."""
-        registers = [SimData(register, datatype=DataType.REGISTERS) for register in Register]
+        registers = [SimData(register, datatype=DataType.REGISTERS) for register in self.registers]
         self._modbus = ModbusTcpServer(
             SimDevice(self._unit, registers, action=self._on_access), address=("127.0.0.1", 0)
         )
@@ -77,7 +85,8 @@ class HeaterServer(InstrumentServer):
         assert isinstance(listening, asyncio.Server)
         inner = listening.sockets[0].getsockname()[1]
         self._upstream = await asyncio.open_connection("127.0.0.1", inner)
-        self._ticking = asyncio.create_task(self._regulate())
+        if self.loop.ticks:
+            self._ticking = asyncio.create_task(self._regulate())
         return f"{await super().start()}/{self._unit}"
 
     async def stop(self) -> None:
@@ -140,7 +149,7 @@ class HeaterServer(InstrumentServer):
     ) -> ExcCodes | None:
         self._tick()
         if values is None:
-            for register, value in self._registers().items():
+            for register, value in self._held().items():
                 current[register - start] = value & 0xFFFF
             return None
         signed = {address + i: value - 0x10000 if value >= 0x8000 else value for i, value in enumerate(values)}
@@ -151,7 +160,8 @@ class HeaterServer(InstrumentServer):
                 self._write(*written)
         return refused
 
-    def _registers(self) -> dict[Register, int]:
+    def _held(self) -> Mapping[int, int]:
+        """What the registers hold, signed."""
         loop = self.loop
         return {
             Register.PV: round(loop.plant.temperature() * SCALE),
@@ -164,17 +174,27 @@ class HeaterServer(InstrumentServer):
         }
 
     def _refuses(self, register: int, value: int) -> ExcCodes | None:
-        allowed = {
+        allowed = self._allowed(value)
+        if register not in allowed:
+            return ExcCodes.ILLEGAL_ADDRESS
+        return None if allowed[register] else ExcCodes.ILLEGAL_VALUE
+
+    def _allowed(self, value: int) -> Mapping[int, bool]:
+        """Registers that can be written, and whether with this value."""
+        return {
             Register.TARGET: self._low <= value / SCALE <= self._high,
             Register.OUTPUT: self.loop.manual and 0 <= value <= 100 * SCALE,
             Register.RATE: value >= 0,
             Register.MANUAL: value in (0, 1),
         }
-        if register not in allowed:
-            return ExcCodes.ILLEGAL_ADDRESS
-        return None if allowed[Register(register)] else ExcCodes.ILLEGAL_VALUE
 
     def _write(self, register: int, value: int) -> None:
+        self._take(register, value)
+        self.probe.record("write", register=self.registers(register).name.lower(), value=value)
+        self._tick()
+
+    def _take(self, register: int, value: int) -> None:
+        """Do what writing a register does."""
         loop = self.loop
         if register == Register.TARGET:
             loop.retarget(value / SCALE)
@@ -184,8 +204,6 @@ class HeaterServer(InstrumentServer):
             loop.rate = value / SCALE
         else:
             loop.manual = bool(value)
-        self.probe.record("write", register=Register(register).name.lower(), value=value)
-        self._tick()
 
     def _tick(self) -> None:
         self.loop.step(heating=not self.probe.faults.stuck)
@@ -199,4 +217,7 @@ class HeaterServer(InstrumentServer):
 async def _frame(reader: asyncio.StreamReader) -> bytes:
     """One Modbus TCP frame: seven bytes of header, whose fifth and sixth count what follows them."""
     header = await reader.readexactly(_HEADER)
-    return header + await reader.readexactly(int.from_bytes(header[4:6], "big") - 1)
+    length = int.from_bytes(header[4:6], "big") - 1
+    if length < 1:  # no frame: the connection is closed, as when it ends amid one
+        raise asyncio.IncompleteReadError(header, None)
+    return header + await reader.readexactly(length)

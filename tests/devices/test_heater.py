@@ -19,9 +19,11 @@ from sdl.simulators.heater import FirstOrderPlant, HeaterServer
 class Rig:
     """A controller with its driver."""
 
-    def __init__(self, speed: float = 500.0) -> None:
+    def __init__(self, speed: float = 500.0, **plant: float) -> None:
         self.clock = LabClock(speed)
-        self.server = HeaterServer(Probe("heater", self.clock.now), self.clock)
+        self.server = HeaterServer(
+            Probe("heater", self.clock.now), self.clock, FirstOrderPlant(self.clock, **plant) if plant else None
+        )
 
     async def start(self, **options: Any) -> None:
         self.address = await self.server.start()
@@ -84,13 +86,13 @@ async def test_a_temperature_out_of_limits_sends_nothing(rig: Rig, value: float)
     assert rig.server.probe.log == []
 
 
-async def test_negative_temperatures_are_signed(rig: Rig) -> None:
+async def test_negative_temperatures_are_signed() -> None:
     """Registers are signed: a plant below freezing reads below zero."""
-    rig.server.loop.manual = True
-    plant = rig.server.loop.plant
-    assert isinstance(plant, FirstOrderPlant)
-    plant.ambient = plant._temperature = -12.3
+    rig = Rig(1.0, ambient=-12.3)
+    rig.server.loop.manual, rig.server.loop.output = True, 0.0
+    await rig.start()
     assert await rig.heater.temperature.get_value() == -12.3
+    await rig.stop()
 
 
 async def test_a_limit_of_the_controller_is_a_refusal() -> None:
