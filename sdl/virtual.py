@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Final
 
-__all__ = ["VirtualClock", "VirtualLoop", "let_go", "on_virtual_time", "outside"]
+__all__ = ["VirtualClock", "VirtualLoop", "held_for", "let_go", "on_virtual_time", "outside"]
 
-_GRACE: Final = 0.005
+_GRACE: Final = 0.25
 """Wall seconds without bytes or wakings after which time may jump while the clock is held softly."""
 _STUCK: Final = 0.5
 """Wall seconds between two looks at whether a held clock was let go."""
@@ -51,8 +51,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Hold the clock. Safe to call from any thread.
 
         Args:
-            softly: time may jump once nothing has come for 5 ms of wall time. For devices that answer from threads of
-                their own and may wait for a simulated process meanwhile.
+            softly: time may jump once nothing has come for a quarter of a wall second. For devices that answer from
+                threads of their own, and may wait for a simulated process that does not let go.
         """
         with self._lock:
             if softly:
@@ -67,7 +67,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 self._softly -= 1
             else:
                 self._held -= 1
-            free = self._held <= 0
+            free = self._held <= 0 and self._softly <= 0
         if free:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self.call_soon_threadsafe(_nothing)
@@ -161,7 +161,7 @@ def outside(*, softly: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def let_go() -> Iterator[None]:
+def let_go(*, softly: bool = False) -> Iterator[None]:
     """Let virtual time pass although whoever waits for this holds it: the inverse of `outside`.
 
     For a simulated instrument whose client lives in a thread and holds the clock for its answer, while the instrument's
@@ -171,11 +171,23 @@ def let_go() -> Iterator[None]:
     if loop is None:
         yield
         return
-    loop.release()
+    loop.release(softly=softly)
     try:
         yield
     finally:
-        loop.acquire()
+        loop.acquire(softly=softly)
+
+
+def held_for(status: Any) -> Any:
+    """Hold virtual time softly until a classic ophyd status is done, which a thread does; returns the status.
+
+    Others are left alone: what is awaited says itself when it waits for a thread.
+    """
+    loop = _running()
+    if loop is not None and hasattr(status, "add_callback") and not hasattr(status, "__await__"):
+        loop.acquire(softly=True)
+        status.add_callback(lambda *_: loop.release(softly=True))
+    return status
 
 
 def on_virtual_time() -> bool:

@@ -15,6 +15,7 @@ from sdl.journal.actions import ActionState, ActionStatus, apply, in_words
 from sdl.lab.effects import Action, InDoubt, Target, _current
 from sdl.lab.receipts import ask
 from sdl.protocols import Acts, Effect, Receipt, Verdict
+from sdl.virtual import held_for
 
 if TYPE_CHECKING:
     from sdl.lab.guard import StepOrder
@@ -232,6 +233,7 @@ async def _finished(status: Any) -> None:
     elif hasattr(status, "add_callback"):
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
+        held_for(status)
         status.add_callback(lambda _: loop.call_soon_threadsafe(done.set))
         await done.wait()
         error = status.exception(timeout=0)

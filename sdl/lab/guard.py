@@ -24,6 +24,7 @@ from sdl.lab.effects import ACTING, InDoubt, Recorder, Target, acts_of, find_tar
 from sdl.lab.preflight import PlanRules, check_message
 from sdl.model import Fault
 from sdl.protocols import Acts, Effect
+from sdl.virtual import held_for
 
 __all__ = ["Guard", "StepOrder"]
 
@@ -199,7 +200,7 @@ class Guard:
         original = self._originals[msg.command]
         position = msg.kwargs.get(_POSITION)
         if position is None:
-            return await original(msg)
+            return held_for(await original(msg))
         kwargs = {key: value for key, value in msg.kwargs.items() if key != _POSITION}
         msg = msg._replace(kwargs=kwargs)
         if self._order is None:

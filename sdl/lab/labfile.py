@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdl import plugins
+from sdl.lab._checks import check_words
 from sdl.lab.code import load_object
 from sdl.lab.interlocks import interlock_faults
 from sdl.lab.procedure import Procedure, build_procedure
@@ -176,6 +177,7 @@ def _check_references(spec: LabSpec, file: YamlFile, folder: Path) -> Iterator[F
         except InputError as error:
             yield file.fault(("devices", name, "driver"), str(error))
     yield from interlock_faults(spec, file)
+    yield from check_words(spec, file, folder)
     yield from _check_simulation(spec, file)
 
 
