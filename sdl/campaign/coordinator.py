@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 from sdl.campaign._recent import RecentEntries
 from sdl.campaign.control import Control
 from sdl.campaign.files import LoadedCampaign
+from sdl.campaign.jobs import needs_planning
+from sdl.campaign.keeping import Short
 from sdl.campaign.planning import PlannerFailure, PlannerHost
 from sdl.campaign.rules import Ending, ended
 from sdl.campaign.seeds import derive_seed
 from sdl.campaign.settling import JournalRecorder, Settling, advice_on
 from sdl.campaign.trial import Opened, PauseNeeded, TrialRunner, approval
+from sdl.campaign.turns import StationTurns, Turns
 from sdl.journal import Entry, Store, Writer, kinds
 from sdl.journal.state import CampaignState, TrialState, fold
 from sdl.lab.host import StationHost
@@ -31,6 +34,7 @@ from sdl.protocols import Clock
 from sdl.virtual import on_virtual_time, outside
 
 if TYPE_CHECKING:
+    from sdl.campaign.keeping import Keeping
     from sdl.campaign.safety import Safety
     from sdl.campaign.workers import Workers
 
@@ -67,6 +71,7 @@ class Coordinator:
         answer: OnInterrupt | None = None,
         safety: Safety | None = None,
         workers: Workers | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self.spec = loaded.spec
         self.procedure = loaded.procedure
@@ -78,7 +83,7 @@ class Coordinator:
         self.stations = stations
         self.control = control
         self._planner = planner
-        self._clock = clock
+        self.clock = clock
         self._on_event = on_event
         self._order = asyncio.Lock()
         self._lab_seconds_before = state.lab_seconds
@@ -99,6 +104,11 @@ class Coordinator:
         """Station → interlock that stopped it."""
         self._safety = safety
         self.workers = workers
+        self.keeping = keeping
+        """Keeps samples and stock; None where the procedure has neither."""
+        if keeping is not None:
+            keeping.begin(self)
+        self.turns = _turns(self, loaded)
         self._trials = TrialRunner(self, answer)
 
     @property
@@ -111,7 +121,7 @@ class Coordinator:
     @property
     def lab_seconds(self) -> float:
         """Lab time that the campaign has used up, all sessions together."""
-        return self._lab_seconds_before + self._clock.now() - self._opened_at
+        return self._lab_seconds_before + self.clock.now() - self._opened_at
 
     def note(self, entry: Entry) -> None:
         """Take note of an entry that a station recorded. Safe to call from any thread."""
@@ -157,6 +167,8 @@ class Coordinator:
         """Write entries that belong together with one wait for the disk; fold them, and say so."""
         # Two trials must not fold their entries in another order than the journal has them.
         async with self._order:
+            if self.keeping is not None:
+                items = self.keeping.complete(items)
             pending = self.writer.submit_all(items)
             try:
                 with outside():
@@ -178,6 +190,7 @@ class Coordinator:
         """Go round the loop until the campaign ends by its own rule, pauses, or aborts; the last entry says which."""
         wake = self._wake = self.control.attach()
         self.settling.block()
+        self.turns.begin()
         waiting = asyncio.ensure_future(wake.wait())
         polling = asyncio.ensure_future(self._poll())
         asking: asyncio.Task[Opened | None] | None = None
@@ -206,13 +219,14 @@ class Coordinator:
                 running = self._settle(running)
                 if self.stopping:
                     self.settling.pulse()
-                elif running and asking is None and self.settling.waiting == len(running):
+                elif running and asking is None and self.settling.waiting + self.turns.waiting == len(running):
                     self.need_pause(*advice_on(self.state.doubts()))
                     self.settling.pulse()
         finally:
             for task in (waiting, polling, asking, *running):
                 if task is not None:
                     await _cancelled(task)
+            await self.turns.end()
         await self._conclude()
 
     async def _poll(self) -> None:
@@ -250,7 +264,7 @@ class Coordinator:
 
     async def pause_for(self, seconds: float) -> None:
         """Wait for a span of lab time, or until the campaign stops."""
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        timer = asyncio.ensure_future(self.clock.sleep(seconds))
         try:
             timer.add_done_callback(lambda _: self.settling.pulse())
             await self.settling.until(timer.done)
@@ -263,7 +277,8 @@ class Coordinator:
         return ended(self.state, self.spec, self.lab_seconds)
 
     def _wants_more(self, running: int) -> bool:
-        return not self.stopping and running < self.spec.in_flight and self._ending() is None
+        room = running < self.spec.in_flight and self.turns.room
+        return not self.stopping and room and self._ending() is None
 
     async def _ask(self) -> Opened | None:
         """Ask for one proposal and record it, with the start of its first step where that can begin at once.
@@ -293,10 +308,18 @@ class Coordinator:
             "seed": seed,
             "known_seq": known,
         }
+        reserved: list[tuple[str, dict[str, Any]]] = []
+        if self.keeping is not None:
+            try:
+                reserved = await self.keeping.reserve(number, proposals[0].parameters)
+            except Short as error:
+                self.need_pause(str(error), "say what you have put there, then run the campaign again")
+                return None
         self._opening = True
         try:
             opened = self._trials.open(number, proposals[0].parameters)
             items = [
+                *reserved,
                 (kinds.TRIAL_PROPOSED, proposed),
                 (kinds.TRIAL_APPROVED, approval(number)),
                 *opened.entries,
@@ -390,6 +413,15 @@ class Coordinator:
             message = self.control.pausing or "stopped"
             advice = "run the same command again to go on"
             await self.record(kinds.CAMPAIGN_PAUSED, {"message": message, "advice": advice})
+
+
+def _turns(campaign: Coordinator, loaded: LoadedCampaign) -> Turns:
+    """Who gives steps their turns; the scheduler is loaded where there is something to schedule."""
+    if not needs_planning(campaign.procedure, campaign.spec):
+        return StationTurns(campaign, campaign.procedure)
+    from sdl.campaign.dispatch import Dispatcher
+
+    return Dispatcher(campaign, campaign.procedure, loaded.lab.spec)
 
 
 async def _cancelled(task: asyncio.Task[Any] | asyncio.Future[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +17,7 @@ from sdl.campaign.amendment import amendments
 from sdl.campaign.control import Control
 from sdl.campaign.coordinator import Coordinator, OnEvent
 from sdl.campaign.files import LoadedCampaign
+from sdl.campaign.keeping import Keeping, keeping_of
 from sdl.campaign.planning import PlannerHost
 from sdl.campaign.recovery import interrupted_entries
 from sdl.campaign.safety import Safety
@@ -97,6 +98,7 @@ async def run_session(
         InputError: the files differ from the campaign in a way that cannot be amended.
         JournalError: the record cannot be written; the stations are in their safe states.
     """
+    keeping = keeping_of(loaded, store)
     timing: dict[str, Any] = {}
     if virtual is not None:
         virtual.not_before(store.state(campaign).updated_at)
@@ -111,8 +113,8 @@ async def run_session(
         ) as publisher:
             writer.subscribe(publisher.publish)
             writer.set_address(publisher.address)
-            state = await _take_up(loaded, store, campaign, writer, on_event, virtual is not None)
-            state = await _with_lab(loaded, store, writer, state, control, on_event, answer, key, virtual)
+            state = await _take_up(loaded, store, campaign, writer, on_event, virtual is not None, keeping)
+            state = await _with_lab(loaded, store, writer, state, control, on_event, answer, key, virtual, keeping)
             closed = await writer.aappend(kinds.SESSION_CLOSED, {"lab_seconds": state.lab_seconds})
             state = fold(state, closed)
             on_event(closed, state)
@@ -121,7 +123,13 @@ async def run_session(
 
 
 async def _take_up(
-    loaded: LoadedCampaign, store: Store, campaign: str, writer: Writer, on_event: OnEvent, virtual: bool
+    loaded: LoadedCampaign,
+    store: Store,
+    campaign: str,
+    writer: Writer,
+    on_event: OnEvent,
+    virtual: bool,
+    keeping: Keeping | None,
 ) -> CampaignState:
     """Bring the record in order: create, amend, or close what a dead process left open.
 
@@ -148,6 +156,15 @@ async def _take_up(
     }
     remote = [name for name, station in loaded.lab.spec.stations.items() if station.worker is not None and not virtual]
     entries += [*interrupted_entries(state, remote), (kinds.SESSION_OPENED, opened)]
+    state = await _record(entries, writer, state, on_event)
+    if keeping is not None:
+        state = await _record(keeping.keeper.missing(state), writer, state, on_event)
+    return state
+
+
+async def _record(
+    entries: Sequence[tuple[str, Mapping[str, Any]]], writer: Writer, state: CampaignState, on_event: OnEvent
+) -> CampaignState:
     for kind, body in entries:
         entry = await writer.aappend(kind, body)
         state = fold(state, entry)
@@ -165,6 +182,7 @@ async def _with_lab(
     answer: OnInterrupt | None,
     key: Path | None,
     virtual: VirtualClock | None,
+    keeping: Keeping | None,
 ) -> CampaignState:
     planner = PlannerHost(loaded.spec)
     try:
@@ -183,8 +201,9 @@ async def _with_lab(
                 stations: dict[str, StationHost] = {**lab.stations, **remote}
                 clock = lab.clock if lab.stations else LabClock(_speed(loaded))
                 coordinator = Coordinator(
-                    loaded, store, writer, state, stations, planner, clock, control, on_event, answer, safety, workers
-                )
+                    loaded, store, writer, state, stations, planner, clock, control, on_event, answer, safety, workers,
+                    keeping,
+                )  # fmt: skip
                 stack.push_async_callback(workers.close)
                 await workers.open(coordinator)
             except SdlError as error:

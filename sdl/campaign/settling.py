@@ -133,6 +133,7 @@ class Settling:
 
     def pulse(self) -> None:
         """Something has changed that trials may wait for."""
+        self._campaign.turns.look()
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdl.campaign.analysing import Analyst, Entries
+from sdl.campaign.keeping import NoSlot, Short
 from sdl.campaign.recovery import NextMove, next_move
+from sdl.campaign.turns import Claim
 from sdl.campaign.workers import StationLost
 from sdl.journal import kinds
 from sdl.lab.effects import InDoubt
@@ -46,8 +48,8 @@ class Opened:
     number: int
     entries: tuple[tuple[str, dict[str, Any]], ...] = ()
     """The start of its first step, when that begins at once."""
-    station: StationHost | None = None
-    """The station that is held for it then."""
+    claim: Claim | None = None
+    """What is held for it then."""
 
 
 class TrialRunner:
@@ -64,16 +66,16 @@ class TrialRunner:
         step = self._procedure.steps[0]
         station = self._campaign.stations[step.spec.station]
         busy = self._campaign.stopping or self._campaign.interlocked or station.blocked(step.held) is not None
-        if busy or not station.busy.try_acquire():
+        if busy or (claim := self._campaign.turns.try_claim(number)) is None:
             return Opened(number)
-        return Opened(number, ((kinds.STEP_STARTED, _start(number, step, 1, parameters)),), station)
+        return Opened(number, ((kinds.STEP_STARTED, _start(number, claim.bind(step), 1, parameters)),), claim)
 
     async def go_on(self, opened: Opened) -> None:
         """Take up a trial that was just recorded. See `run`."""
-        if opened.station is None:
+        if opened.claim is None:
             await self.run(opened.number)
         else:
-            await self._steps(opened.number, NextMove("step", 0), opened.station)
+            await self._steps(opened.number, NextMove("step", 0), opened.claim)
 
     async def run(self, number: int) -> None:
         """Take up a trial where the journal says it stands, and bring it to its end.
@@ -121,62 +123,75 @@ class TrialRunner:
                 return False
         return True
 
-    async def _steps(self, number: int, move: NextMove, opened: StationHost | None) -> None:
+    async def _steps(self, number: int, move: NextMove, opened: Claim | None) -> None:
         """Execute steps, from a move on, until the trial has ended or waits.
 
         Args:
             number: the trial.
             move: which step is first.
-            opened: the station of the first step, when that has been recorded as started.
+            opened: what the first step needs, when that has been recorded as started.
         """
-        held = opened
+        campaign, turns = self._campaign, self._campaign.turns
+        claim = opened
         try:
             while True:
-                step = self._procedure.steps[move.index].on(move.station)
                 if opened is None:
-                    station = self._campaign.stations[step.spec.station]
-                    if held is not station:  # a trial keeps its station while its steps stay there
-                        if held is not None:
-                            held.busy.release()
-                        held = None
-                        await station.busy.acquire()
-                        held = station
-                    if not await self._ready(step, move):
+                    if move.wait and not campaign.stopping:
+                        await campaign.pause_for(move.wait)
+                    claim = await turns.claim(number, move.index, move.station)
+                if claim is None:
+                    return
+                step = claim.bind(self._procedure.steps[move.index])
+                if opened is None:
+                    if not await self._ready(step):
                         return
-                    if move.what != "join":
-                        await self._record_start(number, step)
-                assert held is not None
+                    if move.what != "join" and not await self._record_start(number, step, claim):
+                        return
                 opened = None
-                following, unrecorded = await self._step(number, move.index, step, held)
+                following, unrecorded = await self._step(number, move.index, step, campaign.stations[claim.station])
+                done = following is not None and following.what == "step" and following.index == move.index + 1
+                turns.over(number, move.index, done)
                 if following is None or await self._ended(number, following):
                     return
                 if following.index == len(self._procedure.steps):
-                    letting_go, held = held, None
-                    await self._analyst.analyse(number, unrecorded, letting_go.busy.release)
+                    await self._analyst.analyse(number, unrecorded, lambda: turns.leave(number))
                     return
                 move = following
         finally:
-            if held is not None:
-                held.busy.release()
+            turns.leave(number)
 
-    async def _ready(self, step: BoundStep, move: NextMove) -> bool:
-        """Wait out a back-off and doubts about the step's devices; False when the campaign stops first.
+    async def _ready(self, step: BoundStep) -> bool:
+        """Wait out doubts about the step's devices; False when the campaign stops first.
 
         Raises:
             PauseNeeded: an interlock is violated.
         """
         campaign = self._campaign
-        if move.wait and not campaign.stopping:
-            await campaign.pause_for(move.wait)
         if campaign.stopping or not await campaign.settling.clear(step.spec.station, step.held):
             return False
         await campaign.check_interlocks(step.spec.station)
         return not campaign.stopping
 
-    async def _record_start(self, number: int, step: BoundStep) -> None:
-        trial = self._campaign.state.trials[number]
+    async def _record_start(self, number: int, step: BoundStep, claim: Claim) -> bool:
+        """Put the start of a step on record; False when the campaign has to stop for want of stock or of a slot."""
+        campaign = self._campaign
+        trial = campaign.state.trials[number]
         attempt = 1 + sum(s.name == step.name for s in trial.steps)
-        await self._campaign.record(kinds.STEP_STARTED, _start(number, step, attempt, trial.parameters))
+        body = _start(number, step, attempt, trial.parameters)
+        entries: list[tuple[str, dict[str, Any]]] = []
+        if campaign.keeping is not None:
+            try:
+                entries += await campaign.keeping.reserve(number, trial.parameters, step.name)
+                into = await campaign.keeping.slot(number, step.name, claim.target)
+            except (Short, NoSlot) as error:
+                campaign.need_pause(f"trial {number}, step {step.name!r}: {error}", "then run the campaign again")
+                return False
+            body |= {} if into is None else {"into": into}
+        entries.append((kinds.STEP_STARTED, body))
+        if attempt == 1 and step.name == self._procedure.steps[0].name:
+            entries += campaign.turns.foreseen(number)
+        await campaign.record_all(entries)
+        return True
 
     async def _step(
         self, number: int, index: int, step: BoundStep, station: StationHost
@@ -195,6 +210,7 @@ class TrialRunner:
             return None, ()  # the worker may be at it still, and is asked when the campaign goes on
         except StepInterrupted as error:
             await self._failed(where, "interrupted", str(error))
+            campaign.turns.over(number, index, False)
             settled = await campaign.settling.settle(number)
             return (self._next_move(number) if settled else None), ()
         except Aborted as error:
@@ -205,6 +221,7 @@ class TrialRunner:
         except InDoubt as error:
             await self._failed(where, "doubt", str(error))
             await self._make_safe(station, error)
+            campaign.turns.over(number, index, False)
             settled = await campaign.settling.settle(number)
             return (self._next_move(number) if settled else None), ()
         except Infeasible as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sdl.cli._options import CampaignName, Json, Settings, StorePath
 
@@ -49,8 +50,33 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+LabFile = Annotated[
+    Path | None, typer.Option("--lab", metavar="LAB.yaml", help="Which lab; default: the only one of the store.")
+]
+Note = Annotated[str, typer.Option(metavar="TEXT", help="What shows it; those who come after you read it.")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who says so; default: your login name.")]
+
+
+class ListUnlessTold(TyperGroup):
+    """Commands of which `list` is meant where none is named, so that `sdl samples silver` lists a campaign's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments with the command that is meant."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+devices = typer.Typer(no_args_is_help=True, help="The devices of a lab.")
+app.add_typer(devices, name="devices")
+plugin = typer.Typer(no_args_is_help=True, help="Plug-ins of your own.")
+app.add_typer(plugin, name="plugin")
 keys = typer.Typer(no_args_is_help=True, help="CURVE keys for feeds and workers that are reached over a network.")
 app.add_typer(keys, name="keys")
+samples = typer.Typer(cls=ListUnlessTold, help="Where samples are and what became of them; `list` unless told.")
+app.add_typer(samples, name="samples")
+stock = typer.Typer(cls=ListUnlessTold, help="What is left of what trials use up; `list` unless told.")
+app.add_typer(stock, name="stock")
 
 
 @app.callback()
@@ -101,6 +127,58 @@ def run(
     answer = interrupted.value if interrupted else None
     served = feed_of(feed, feed_key, feed_clients)
     return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer, served, key, virtual)
+
+
+@devices.callback()
+def devices_options() -> None:
+    """The devices of a lab."""
+
+
+@devices.command("check")
+def devices_check(
+    lab: Annotated[Path, typer.Argument(metavar="LAB.yaml")],
+    device: Annotated[list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Default: all.")] = None,
+    acts: Annotated[bool, typer.Option("--acts", help="Let real instruments act, as --exercise says.")] = False,
+    exercise: Annotated[Path | None, typer.Option(metavar="FILE", help="YAML: what to try with which device.")] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="CHECK", help="This check only; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: certificates/ beside the lab file.")] = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> int:
+    """Put devices through the conformance kit and write their certificates; exit status 2 when a check fails."""
+    from sdl.cli._check_device import check_device_command
+
+    return check_device_command(lab, device or [], acts, exercise, only or [], out, settings or [], json)
+
+
+@plugin.callback()
+def plugin_options() -> None:
+    """Plug-ins of your own."""
+
+
+@plugin.command("new")
+def plugin_new(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="device, planner or analysis.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As in my-device.")],
+    folder: Annotated[Path | None, typer.Option("--dir", metavar="DIR", help="Default: NAME.")] = None,
+) -> int:
+    """Make an installable package whose conformance test already passes."""
+    from sdl.cli._plugin import plugin_new_command
+
+    return plugin_new_command(kind, name, folder)
+
+
+@app.command()
+def validate(
+    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="The campaign file.")],
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="How many trials to draw.")] = 100,
+    settings: Settings = None,
+    json: Json = False,
+) -> int:
+    """Check plans of trials from all over the space against limits and interlocks; nothing is executed."""
+    from sdl.cli._validate import validate_command
+
+    return validate_command(campaign, trials, settings or [], json)
 
 
 @app.command()
@@ -333,3 +411,92 @@ def worker(
     from sdl.cli._worker import worker_command
 
     return worker_command(lab, station, listen, key, clients, spool, dead_man, settings or [], json)
+
+
+@samples.command("list")
+def samples_list(
+    campaign: Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="Default: every campaign of the lab.")] = "",
+    lab: LabFile = None,
+    store: StorePath = DEFAULT_STORE,
+    everything: Annotated[bool, typer.Option("--all", help="Also those consumed or out of the lab.")] = False,
+    json: Json = False,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write their labels with bar codes, an HTML page to print.")
+    ] = None,
+) -> None:
+    """List samples: where each is, and what it is good for."""
+    from sdl.cli._samples import samples_command
+
+    samples_command(campaign, lab, store, everything, json, labels)
+
+
+@samples.command("locate")
+def samples_locate(
+    sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="Its id, bar code or label, or the first part.")],
+    place: Annotated[str, typer.Option(metavar="PLACE", help="Where it is: a place of the lab file.")] = "",
+    slot: Annotated[int | None, typer.Option(help="Which of its slots; default: the first free one.")] = None,
+    out: Annotated[bool, typer.Option("--out", help="It is out of the lab.")] = False,
+    note: Note = "",
+    by: By = "",
+    lab: LabFile = None,
+    store: StorePath = DEFAULT_STORE,
+) -> None:
+    """Say where a sample is; goes on record with your name."""
+    from sdl.cli._samples import locate_command
+
+    locate_command(sample, place, slot, out, note, by, lab, store)
+
+
+@samples.command("quarantine")
+def samples_quarantine(
+    sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="Its id, bar code or label, or the first part.")],
+    note: Note = "",
+    by: By = "",
+    lab: LabFile = None,
+    store: StorePath = DEFAULT_STORE,
+) -> None:
+    """Say that nobody is to use a sample; goes on record with your name."""
+    from sdl.cli._samples import quarantine_command
+
+    quarantine_command(sample, note, by, lab, store)
+
+
+@stock.command("list")
+def stock_list(lab: LabFile = None, store: StorePath = DEFAULT_STORE, json: Json = False) -> None:
+    """List the lots of a lab: what is left, set aside for trials, and free."""
+    from sdl.cli._stock import stock_command
+
+    stock_command(lab, store, json)
+
+
+@stock.command("receive")
+def stock_receive(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Stock of the lab file.")],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="As in '50 mL', or a number in the stock's unit.")],
+    lot: Annotated[str, typer.Option(metavar="LOT", help="What is written on it.")],
+    expires: Annotated[str, typer.Option(metavar="DATE", help="Last day of its use, as in 2027-03-31.")] = "",
+    note: Note = "",
+    by: By = "",
+    lab: LabFile = None,
+    store: StorePath = DEFAULT_STORE,
+) -> None:
+    """Say that a lot came in, or more of it; goes on record with your name."""
+    from sdl.cli._stock import receive_command
+
+    receive_command(item, amount, lot, expires, note, by, lab, store)
+
+
+@stock.command("count")
+def stock_count(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Stock of the lab file.")],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What is left, as in '38 mL'.")],
+    lot: Annotated[str, typer.Option(metavar="LOT", help="What is written on it.")],
+    note: Note = "",
+    by: By = "",
+    lab: LabFile = None,
+    store: StorePath = DEFAULT_STORE,
+) -> None:
+    """Say how much of a lot is left; from here on it is counted from that."""
+    from sdl.cli._stock import count_command
+
+    count_command(item, amount, lot, note, by, lab, store)

@@ -1,0 +1,130 @@
+"""What a running campaign does about samples and stock: reserves, chooses slots, and records what follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sdl.campaign.inventory import Inventory
+from sdl.campaign.keeper import Keeper
+from sdl.campaign.labbook import LabBook
+from sdl.campaign.stockkeeper import Shortage
+
+if TYPE_CHECKING:
+    from sdl.campaign.coordinator import Coordinator
+    from sdl.campaign.files import LoadedCampaign
+    from sdl.journal import Store
+
+__all__ = ["Keeping", "NoSlot", "Short", "keeping_of"]
+
+Entries = list[tuple[str, dict[str, Any]]]
+
+
+class Short(Exception):
+    """There is not enough stock for a trial or a step."""
+
+
+class NoSlot(Exception):
+    """There is no free slot for the sample, or a person has taken it out of use."""
+
+
+class Keeping:
+    """Keeps the samples and the stock of one campaign that runs.
+
+    Args:
+        loaded: the campaign and its lab.
+        store: with all campaigns of the lab.
+    """
+
+    def __init__(self, loaded: LoadedCampaign, store: Store) -> None:
+        self.keeper = Keeper.of(loaded)
+        self._lab = loaded.lab.spec
+        self._book = LabBook(store, loaded.lab.spec.name)
+        self._inventory = Inventory()
+        self._campaign: Coordinator | None = None
+
+    def begin(self, campaign: Coordinator) -> None:
+        """Serve a coordinator."""
+        self._campaign = campaign
+
+    async def look(self) -> Inventory:
+        """The lab's inventory as it is now; this campaign's part of it from the coordinator's own state."""
+        campaign = self._campaign
+        assert campaign is not None
+        await asyncio.to_thread(self._book.refresh, campaign.state.id)
+        self._inventory = self._book.inventory(self._lab.stock, campaign.state)
+        return self._inventory
+
+    def taken_by_others(self, mine: Mapping[int, Any]) -> dict[str, int]:
+        """Place → slots that are taken for reasons other than trials under way here, as of the last look.
+
+        Args:
+            mine: numbers of trials under way.
+        """
+        campaign = self._campaign
+        assert campaign is not None
+        taken: dict[str, int] = {}
+        for (place, _), holders in self._book.inventory(self._lab.stock, campaign.state).taken.items():
+            if any(holder.campaign != campaign.state.id or holder.trial not in mine for holder in holders):
+                taken[place] = taken.get(place, 0) + 1
+        return taken
+
+    def complete(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Entries:
+        """Entries about to be recorded, and what follows from them."""
+        assert self._campaign is not None
+        return self.keeper.complete(self._campaign.state, entries)
+
+    async def reserve(self, number: int, parameters: Mapping[str, Any], step: str = "") -> Entries:
+        """Entries that set stock aside for a trial, or for one more try of a step.
+
+        Raises:
+            Short: there is not enough.
+        """
+        assert self._campaign is not None
+        found = self.keeper.stock.reserve(self._campaign.state, number, parameters, await self.look(), step=step)
+        if isinstance(found, Shortage):
+            raise Short(str(found))
+        return found
+
+    async def slot(self, number: int, step: str, place: str) -> dict[str, Any] | None:
+        """Where a step that is about to begin puts the trial's sample: `into` of its entry; None when it moves none.
+
+        Args:
+            number: the trial.
+            step: name of the step.
+            place: the place that was chosen for it; empty for any.
+
+        Raises:
+            NoSlot: none is free, or a person has taken the sample out of use.
+        """
+        campaign = self._campaign
+        assert campaign is not None
+        inventory = await self.look()
+        samples = self.keeper.samples
+        if objection := samples.objection(number, inventory, campaign.state.id):
+            raise NoSlot(objection)
+        found = samples.target(campaign.state, number, step, inventory, place or None)
+        if found is None:
+            return None
+        if not isinstance(found, tuple):
+            raise NoSlot(str(found))
+        return {"place": found[0], "slot": found[1]}
+
+    def source(self, number: int) -> str:
+        """Place where a trial's sample is; empty when it has none, or nobody knows."""
+        assert self._campaign is not None
+        samples = self._campaign.state.samples.values()
+        return next((sample.place for sample in samples if sample.trial == number), "")
+
+
+def keeping_of(loaded: LoadedCampaign, store: Store) -> Keeping | None:
+    """Who keeps samples and stock of a campaign; None where its procedure has neither.
+
+    Raises:
+        InputError: a step's use of stock cannot be; all such faults at once.
+    """
+    steps = loaded.lab.spec.procedures[loaded.procedure.name].steps
+    if loaded.procedure.sample is None and not any(step.uses for step in steps):
+        return None
+    return Keeping(loaded, store)
