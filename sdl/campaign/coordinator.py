@@ -308,25 +308,25 @@ class Coordinator:
             "seed": seed,
             "known_seq": known,
         }
-        reserved: list[tuple[str, dict[str, Any]]] = []
-        if self.keeping is not None:
+        async with self.keeping.order if self.keeping is not None else contextlib.nullcontext():
             try:
-                reserved = await self.keeping.reserve(number, proposals[0].parameters)
+                reserved = await self.keeping.reserve(number, proposals[0].parameters) if self.keeping else []
             except Short as error:
                 self.need_pause(str(error), "say what you have put there, then run the campaign again")
                 return None
-        self._opening = True
-        try:
-            opened = self._trials.open(number, proposals[0].parameters)
-            items = [
-                *reserved,
-                (kinds.TRIAL_PROPOSED, proposed),
-                (kinds.TRIAL_APPROVED, approval(number)),
-                *opened.entries,
-            ]
-            await self.record_all(items)
-        finally:
-            self._opening = False
+            self._opening = True
+            try:
+                opened = self._trials.open(number, proposals[0].parameters)
+                await self.record_all(
+                    [
+                        *reserved,
+                        (kinds.TRIAL_PROPOSED, proposed),
+                        (kinds.TRIAL_APPROVED, approval(number)),
+                        *opened.entries,
+                    ]
+                )
+            finally:
+                self._opening = False
         return opened
 
     def _known_trials(self) -> list[Trial]:

@@ -41,8 +41,9 @@ class Keeping:
         self.keeper = Keeper.of(loaded)
         self._lab = loaded.lab.spec
         self._book = LabBook(store, loaded.lab.spec.name)
-        self._inventory = Inventory()
         self._campaign: Coordinator | None = None
+        self.order = asyncio.Lock()
+        """Held from the look at what is free until what was chosen is on record."""
 
     def begin(self, campaign: Coordinator) -> None:
         """Serve a coordinator."""
@@ -53,8 +54,7 @@ class Keeping:
         campaign = self._campaign
         assert campaign is not None
         await asyncio.to_thread(self._book.refresh, campaign.state.id)
-        self._inventory = self._book.inventory(self._lab.stock, campaign.state)
-        return self._inventory
+        return self._book.inventory(self._lab.stock, campaign.state)
 
     def taken_by_others(self, mine: Mapping[int, Any]) -> dict[str, int]:
         """Place → slots that are taken for reasons other than trials under way here, as of the last look.

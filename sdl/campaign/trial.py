@@ -178,19 +178,20 @@ class TrialRunner:
         trial = campaign.state.trials[number]
         attempt = 1 + sum(s.name == step.name for s in trial.steps)
         body = _start(number, step, attempt, trial.parameters)
-        entries: list[tuple[str, dict[str, Any]]] = []
-        if campaign.keeping is not None:
+        foreseen = campaign.turns.foreseen(number) if len(trial.steps) == 0 else []
+        keeping = campaign.keeping
+        if keeping is None:
+            await campaign.record_all([(kinds.STEP_STARTED, body), *foreseen])
+            return True
+        async with keeping.order:
             try:
-                entries += await campaign.keeping.reserve(number, trial.parameters, step.name)
-                into = await campaign.keeping.slot(number, step.name, claim.target)
+                entries = await keeping.reserve(number, trial.parameters, step.name)
+                into = await keeping.slot(number, step.name, claim.target)
             except (Short, NoSlot) as error:
                 campaign.need_pause(f"trial {number}, step {step.name!r}: {error}", "then run the campaign again")
                 return False
             body |= {} if into is None else {"into": into}
-        entries.append((kinds.STEP_STARTED, body))
-        if attempt == 1 and step.name == self._procedure.steps[0].name:
-            entries += campaign.turns.foreseen(number)
-        await campaign.record_all(entries)
+            await campaign.record_all([*entries, (kinds.STEP_STARTED, body), *foreseen])
         return True
 
     async def _step(

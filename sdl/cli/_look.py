@@ -243,7 +243,7 @@ def verify_command(name: str, path: Path) -> int:
     with Store.open(path, create=False) as store:
         campaign = store.resolve(name) if name else None
         damage = store.verify(campaign)
-        heads = [head for head in store.campaigns() if campaign in (None, head.id)] if not damage else []
+        heads = [head for head in (*store.campaigns(), *store.labs()) if campaign in (None, head.id)] if not damage else []
     out = console()
     for item in damage:
         place = f"campaign {item.campaign}" + (f", entry {item.seq}" if item.seq else "") if item.campaign else "store"

@@ -24,6 +24,7 @@ from sdl.journal._resolve import resolve
 from sdl.journal._rows import CampaignHead, CampaignRow, Damage, Lease, Request
 from sdl.journal._schema import campaigns, entries, heads, leases
 from sdl.journal._writer import Writer
+from sdl.journal.labs import is_lab
 
 if TYPE_CHECKING:
     from sdl.journal.state import CampaignState
@@ -87,6 +88,13 @@ class Store:
 
     def campaigns(self) -> list[CampaignHead]:
         """Every campaign with the end of its chain, the oldest first."""
+        return [head for head in self._heads() if not is_lab(head.id)]
+
+    def labs(self) -> list[CampaignHead]:
+        """The chains of labs, which hold what belongs to no campaign; the oldest first."""
+        return [head for head in self._heads() if is_lab(head.id)]
+
+    def _heads(self) -> list[CampaignHead]:
         query = (
             sa.select(campaigns.c.id, campaigns.c.name, campaigns.c.created_at, heads.c.seq, heads.c.hash)
             .join(heads, heads.c.campaign == campaigns.c.id)

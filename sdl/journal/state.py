@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
-from sdl.journal import actions, kinds
+from sdl.journal import actions, kinds, samples, stock
 from sdl.journal.actions import ActionState, ActionStatus
+from sdl.journal.samples import SampleState
+from sdl.journal.stock import Reserved
+from sdl.journal.timing import Scheduled, SessionTime, scheduled
 from sdl.model import CampaignSpec, Outcome, Trial, TrialStatus
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class StepState:
     message: str = ""
     device: str = ""
     """Device that failed."""
+    into: tuple[str, int] | None = None
+    """Place and slot where the sample is once it is done; None when it stays where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class TrialState:
     message: str = ""
     actions: Mapping[str, ActionState] = field(default_factory=dict)
     """By id, in the order in which they were first dispatched."""
+    scheduled: Scheduled | None = None
+    """What was planned for it when its first step began; None where nothing was."""
 
     def doubts(self) -> list[ActionState]:
         """Actions of which nobody knows yet whether they happened."""
@@ -111,12 +118,20 @@ class CampaignState:
     sessions: int = 0
     opened_at: int = 0
     """When the last session was opened, UTC, ns."""
+    times: tuple[SessionTime, ...] = ()
+    """How lab time follows from the time of day, by session."""
     epoch: int = 0
     virtual: bool = False
     """Whether it is rehearsed on virtual time."""
     lab_seconds: float = 0.0
     origins: Mapping[str, int] = field(default_factory=dict)
     """Station in a worker → number, in its spool, of the last entry that came from it."""
+    samples: Mapping[str, SampleState] = field(default_factory=dict)
+    """By id, in the order in which they were made."""
+    reserved: Mapping[int, tuple[Reserved, ...]] = field(default_factory=dict)
+    """Trial → what was set aside of the lab's stock for it."""
+    low: Mapping[str, int] = field(default_factory=dict)
+    """Item of the stock → when it was last said to be low, UTC, ns."""
     seq: int = 0
     created_at: int = 0
     updated_at: int = 0
@@ -171,12 +186,22 @@ def _opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Camp
         epoch=body.get("epoch", 0),
         virtual=body.get("virtual", False),
         opened_at=entry.at,
+        times=(*state.times, SessionTime(entry.at, body.get("lab_speed", 1.0))),
     )
+
+
+def _lab_opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    """Lab time begins when the devices are connected."""
+    if not state.times:
+        return state
+    begun = replace(state.times[-1], opened_at=entry.at, speed=body.get("speed", state.times[-1].speed))
+    return replace(state, times=(*state.times[:-1], begun))
 
 
 def _closed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     status: CampaignStatus = "closed" if state.status == "running" else state.status
-    return replace(state, status=status, lab_seconds=body.get("lab_seconds", state.lab_seconds))
+    times = (*state.times[:-1], replace(state.times[-1], closed_at=entry.at)) if state.times else ()
+    return replace(state, status=status, lab_seconds=body.get("lab_seconds", state.lab_seconds), times=times)
 
 
 def _ends_as(status: CampaignStatus) -> _Rule:
@@ -215,7 +240,8 @@ def _becomes(status: TrialStatus) -> _Rule:
 
 def _step_started(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     trial = state.trials[body["trial"]]
-    step = StepState(body["step"], body["station"], body["attempt"], "started", entry.at)
+    into = (body["into"]["place"], body["into"]["slot"]) if body.get("into") else None
+    step = StepState(body["step"], body["station"], body["attempt"], "started", entry.at, into=into)
     return _trial(
         state,
         trial.number,
@@ -235,9 +261,25 @@ def _step_failed(state: CampaignState, body: Mapping[str, Any], entry: Entry) ->
     return _step(state, body, status=status, ended_at=entry.at, **changes)
 
 
+def _scheduled(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return _trial(state, body["trial"], scheduled=scheduled(body, entry.at))
+
+
 def _action(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     trial = state.trials[body["trial"]]
     return _trial(state, trial.number, actions=actions.apply(trial.actions, entry.kind, body, entry.at))
+
+
+def _sample(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return replace(state, samples=samples.apply(state.samples, entry.kind, body, entry.at))
+
+
+def _stock(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return replace(state, reserved=stock.apply(state.reserved, entry.kind, body))
+
+
+def _stock_low(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return replace(state, low={**state.low, body["item"]: entry.at})
 
 
 def _document(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
@@ -259,6 +301,7 @@ _RULES: Mapping[str, _Rule] = {
     kinds.CAMPAIGN_CREATED: _created,
     kinds.CAMPAIGN_AMENDED: _amended,
     kinds.SESSION_OPENED: _opened,
+    kinds.LAB_OPENED: _lab_opened,
     kinds.SESSION_CLOSED: _closed,
     kinds.CAMPAIGN_PAUSED: _ends_as("paused"),
     kinds.CAMPAIGN_ENDED: _ends_as("ended"),
@@ -269,6 +312,7 @@ _RULES: Mapping[str, _Rule] = {
     kinds.STEP_STARTED: _step_started,
     kinds.STEP_DONE: _step_done,
     kinds.STEP_FAILED: _step_failed,
+    kinds.TRIAL_SCHEDULED: _scheduled,
     kinds.ACTION_DISPATCHED: _action,
     kinds.ACTION_ARMED: _action,
     kinds.ACTION_ACKED: _action,
@@ -277,6 +321,15 @@ _RULES: Mapping[str, _Rule] = {
     kinds.ACTION_ABORTED: _action,
     kinds.ACTION_DOUBTFUL: _action,
     kinds.ACTION_RESOLVED: _action,
+    kinds.SAMPLE_CREATED: _sample,
+    kinds.SAMPLE_MOVED: _sample,
+    kinds.SAMPLE_CONSUMED: _sample,
+    kinds.SAMPLE_ARCHIVED: _sample,
+    kinds.SAMPLE_QUARANTINED: _sample,
+    kinds.SAMPLE_LOCATED: _sample,
+    kinds.STOCK_RESERVED: _stock,
+    kinds.STOCK_RELEASED: _stock,
+    kinds.STOCK_LOW: _stock_low,
     kinds.DOCUMENT: _document,
     kinds.RUN_INTERRUPTED: _run_closed,
     kinds.TRIAL_OBSERVED: _becomes(TrialStatus.OBSERVED),
