@@ -92,6 +92,33 @@ async def test_limits_of_the_settings_are_the_instruments(
     assert await furnace.modbus(16, 2, 4400) == []
 
 
+async def test_the_timer_lowers_the_pins(served: tuple[ThinFilmSimulation, Mapping[str, str]], dial: Dial) -> None:
+    """A film over a hot plate stays as it is until the controller's timer runs, and a timer that is held lifts it."""
+    simulation, addresses = served
+    twin, furnace = simulation.twin, await dial(addresses["furnace_b"])
+    twin.load()
+    twin.dispense(150.0)
+    twin.spin(3000.0, 45.0)
+    twin.pick("chuck")
+    twin.put("bed_b")
+    assert await furnace.modbus(16, 2, 3500) == []
+    while twin.beds["bed_b"].temperature() < 300:
+        await asyncio.sleep(0.02)
+    grains = [twin.properties("bed_b")]
+    assert await furnace.modbus(16, 324, 3000) == []
+    assert await furnace.modbus(16, 23, 1) == []
+    await asyncio.sleep(2.0)
+    assert await furnace.modbus(16, 23, 2) == []
+    await asyncio.sleep(0.1)
+    grains.append(twin.properties("bed_b"))
+    await asyncio.sleep(1.0)
+    grains.append(twin.properties("bed_b"))
+    before, annealed, held = (film.grain for film in grains if film is not None)
+    assert before == pytest.approx(20.0, abs=0.5)
+    assert annealed > 40
+    assert held == pytest.approx(annealed, rel=1e-6)
+
+
 def test_settings_are_checked_together() -> None:
     """Unknown roles, keys and options, limits the wrong way round and roles given twice are all reported."""
     with pytest.raises(InputError) as caught:

@@ -1,0 +1,148 @@
+"""What the `simulation:` block of a thin-film lab may say, and the check of all of it together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ValidationError, model_validator
+
+from sdl.model import FileFault, InputError
+from sdl.plugins import suggest
+from sdl.simulators._settings import Deadman, InstrumentSettings, faults_of, quantity
+from sdl.simulators.film import FilmOptions
+
+__all__ = [
+    "CoaterSettings",
+    "FurnaceSettings",
+    "Options",
+    "PlainSettings",
+    "RobotSettings",
+    "Settings",
+    "StageSettings",
+    "checked",
+]
+
+
+class Options(FilmOptions):
+    """`simulation.options`: those of the twin, and the default of a setting that every instrument has."""
+
+    deadman: Deadman = None
+    """Dead-man lease of each instrument that does not say otherwise, wall s."""
+
+
+class CoaterSettings(InstrumentSettings):
+    """The spin coater."""
+
+    role: Literal["coater"]
+    max_speed: Annotated[float, quantity("rpm", 10, 20_000)] = 10_000.0
+    """Fastest spin that it takes, rpm."""
+    max_volume: Annotated[float, quantity("uL", 0.01, 1e6)] = 2000.0
+    """Largest volume of one dispense, uL."""
+    flow: Annotated[float, quantity("uL/s", 0.1, 1e4)] = 100.0
+    """Of the syringe, uL/s."""
+    load_time: Annotated[float, quantity("s", 0, 3600)] = 8.0
+    """That its handler takes for a substrate, s."""
+
+
+class FurnaceSettings(InstrumentSettings):
+    """The controller of a furnace."""
+
+    role: Literal["furnace_a", "furnace_b"]
+    """Which bed it heats: `furnace_a` has bed_a."""
+    low: Annotated[float, quantity("degC", -273.15, 3000)] = 0.0
+    """Lowest setpoint, degC."""
+    high: Annotated[float, quantity("degC", -273.15, 3000)] = 450.0
+    """Highest setpoint, degC."""
+    max_ramp: Annotated[float | None, quantity("delta_degC/min", 0.1, 3000)] = None
+    """Fastest ramp of the working setpoint, degC/min; no limit when left out."""
+    safe_temperature: Annotated[float, quantity("degC", -273.15, 3000)] = 20.0
+    """Setpoint of the safe state, degC; the nearest there is within the limits."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FurnaceSettings:
+        if self.low >= self.high:
+            raise ValueError(f"low, {self.low:g} degC, must be below high, {self.high:g} degC")
+        return self
+
+
+class RobotSettings(InstrumentSettings):
+    """The robot; how long the phases of a carry take."""
+
+    role: Literal["robot"]
+    approach: Annotated[float, quantity("s", 0, 3600)] = 5.0
+    """To the source, s."""
+    grip: Annotated[float, quantity("s", 0, 3600)] = 1.5
+    """s"""
+    travel: Annotated[float, quantity("s", 0, 3600)] = 8.0
+    """To the target, s."""
+    place: Annotated[float, quantity("s", 0, 3600)] = 2.5
+    """s"""
+
+    @property
+    def durations(self) -> dict[str, float]:
+        """Of each phase, lab s."""
+        return {"APPROACH": self.approach, "GRIP": self.grip, "TRAVEL": self.travel, "PLACE": self.place}
+
+
+class StageSettings(InstrumentSettings):
+    """The sample stage."""
+
+    role: Literal["stage"]
+    velocity: Annotated[float, quantity("mm/s", 0.01, 1000)] = 20.0
+    """mm/s"""
+
+
+class PlainSettings(InstrumentSettings):
+    """An instrument without settings of its own."""
+
+    role: Literal["balance", "glovebox", "probe", "gauge"]
+
+
+Settings = CoaterSettings | FurnaceSettings | RobotSettings | StageSettings | PlainSettings
+_KINDS: dict[str, type[Settings]] = {
+    "coater": CoaterSettings,
+    "balance": PlainSettings,
+    "glovebox": PlainSettings,
+    "furnace_a": FurnaceSettings,
+    "furnace_b": FurnaceSettings,
+    "robot": RobotSettings,
+    "stage": StageSettings,
+    "probe": PlainSettings,
+    "gauge": PlainSettings,
+}
+
+
+def checked(
+    instruments: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
+) -> tuple[dict[str, Settings], Options]:
+    """Settings of each instrument, and the options.
+
+    Raises:
+        InputError: roles, settings or options cannot be used; every fault.
+    """
+    faults: list[FileFault] = []
+    settings: dict[str, Settings] = {}
+    taken: dict[str, str] = {}
+    for name, given in instruments.items():
+        path, role = f"instruments.{name}", given.get("role")
+        kind = _KINDS.get(role) if isinstance(role, str) else None
+        if kind is None:
+            faults.append(FileFault(f"no role {role!r}{suggest(str(role), list(_KINDS))}", path=f"{path}.role"))
+            continue
+        try:
+            settings[name] = setting = kind.model_validate(dict(given))
+        except ValidationError as error:
+            faults += faults_of(error, path, known=list(kind.model_fields))
+            continue
+        if setting.role in taken:
+            faults.append(FileFault(f"role {setting.role} is taken by {taken[setting.role]}", path=path))
+        taken.setdefault(setting.role, name)
+    chosen = Options()
+    try:
+        chosen = Options.model_validate(options)
+    except ValidationError as error:
+        faults += faults_of(error, "options", known=list(Options.model_fields))
+    if faults:
+        raise InputError(faults)
+    return settings, chosen
