@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import selectors
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Final
 
-__all__ = ["VirtualClock", "VirtualLoop", "held_for", "let_go", "on_virtual_time", "outside"]
+__all__ = ["VirtualClock", "VirtualLoop", "held_for", "let_go", "on_virtual_time", "outside", "wall_timeout"]
 
 _GRACE: Final = 0.25
 """Wall seconds without bytes or wakings after which time may jump while the clock is held softly."""
@@ -41,6 +42,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._lock = threading.Lock()
         self.jumps = 0
         """How often time has jumped."""
+        self._alarms: dict[object, tuple[float, Callable[[], None]]] = {}
+        """Wall time (monotonic) and what to call then, in the loop."""
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
@@ -83,6 +86,29 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(lambda _: self.release())
         return future
 
+    def set_alarm(self, seconds: float, callback: Callable[[], None]) -> object:
+        """Call something in the loop after wall seconds, while the clock is held; returns what `clear_alarm` takes."""
+        key = object()
+        self._alarms[key] = (time.monotonic() + seconds, callback)
+        return key
+
+    def clear_alarm(self, key: object) -> None:
+        """The call is not needed any more. Harmless when it was made."""
+        self._alarms.pop(key, None)
+
+    def _patience(self) -> float:
+        """Wall seconds to wait for bytes while the clock is held."""
+        due = min((at for at, _ in self._alarms.values()), default=math.inf)
+        return max(0.0, min(_STUCK, due - time.monotonic()))
+
+    def _ring(self) -> None:
+        """Call what is due by wall time."""
+        now = time.monotonic()
+        for key, (at, callback) in list(self._alarms.items()):
+            if at <= now:
+                del self._alarms[key]
+                self.call_soon(callback)
+
     def _jump(self, seconds: float) -> None:
         self._virtual += seconds
         self.jumps += 1
@@ -102,7 +128,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         loop = self._loop
         if loop._held > 0 or timeout is None:
             # Woken by bytes, by call_soon_threadsafe, or by whoever lets the clock go.
-            return list(super().select(_STUCK))
+            found = super().select(loop._patience())
+            if loop._alarms:
+                loop._ring()
+            return found
         if loop._softly > 0:
             found = super().select(_GRACE)
             if found:
@@ -188,6 +217,22 @@ def held_for(status: Any) -> Any:
         loop.acquire(softly=True)
         status.add_callback(lambda *_: loop.release(softly=True))
     return status
+
+
+@contextlib.asynccontextmanager
+async def wall_timeout(seconds: float) -> AsyncIterator[None]:
+    """As `asyncio.timeout`, by wall time on virtual time too, where timers stand still while the clock is held."""
+    loop = _running()
+    if loop is None:
+        async with asyncio.timeout(seconds):
+            yield
+        return
+    async with asyncio.timeout(None) as limit:
+        alarm = loop.set_alarm(seconds, lambda: limit.reschedule(loop.time()))
+        try:
+            yield
+        finally:
+            loop.clear_alarm(alarm)
 
 
 def on_virtual_time() -> bool:

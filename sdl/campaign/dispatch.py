@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sdl.campaign.jobs import declared, measured, tasks_of, units_of
+from sdl.campaign.jobs import declared, measured, set_up_for, tasks_of, units_of
 from sdl.campaign.scheduling.cpsat import plan_ahead
 from sdl.campaign.scheduling.durations import Durations
 from sdl.campaign.scheduling.problem import (
@@ -84,7 +84,7 @@ class Dispatcher:
         self._mode = campaign.spec.schedule
         self._stands: dict[int, _Place] = {}
         self._wishes: dict[int, _Wish] = {}
-        self._setup: dict[str, float] = {}
+        self._setup = set_up_for(campaign.state, procedure)
         """Station → what it was last set up for."""
         self._schedule: Schedule | None = None
         self._surprised = False

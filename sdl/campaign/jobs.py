@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sdl.campaign.scheduling.durations import Durations
     from sdl.campaign.scheduling.problem import Task
 
-__all__ = ["UNDECLARED", "declared", "measured", "needs_planning", "tasks_of", "units_of"]
+__all__ = ["UNDECLARED", "declared", "measured", "needs_planning", "set_up_for", "tasks_of", "units_of"]
 
 UNDECLARED = 60.0
 """Lab seconds that a step is taken to need when nothing is declared and nothing is known."""
@@ -92,6 +92,24 @@ def _kept_until(procedure: Procedure, index: int) -> int | None:
     return last if last > index else None
 
 
+def set_up_for(state: CampaignState, procedure: Procedure) -> dict[str, float]:
+    """Station → what its last step set it up for, or what it is set to at the start."""
+    found: dict[str, float] = {}
+    for step in procedure.steps:
+        if step.timing.setup_start is not None:
+            for station in (step.spec.station, *step.spec.other_stations):
+                found.setdefault(station, step.timing.setup_start)
+    known = {step.name: step for step in procedure.steps}
+    begun = [
+        (s.started_at, s.station, value)
+        for trial in state.trials.values()
+        for s in trial.steps
+        if s.name in known
+        and (value := known[s.name].timing.setup_value(known[s.name].arguments(trial.parameters))) is not None
+    ]
+    return found | {station: value for _, station, value in sorted(begun)}
+
+
 def measured(
     state: CampaignState, procedure: Procedure, units: Mapping[str, str], speed: float
 ) -> list[tuple[str, str, float, float]]:
@@ -110,7 +128,7 @@ def measured(
         for s in trial.steps
         if s.status == "done" and s.ended_at is not None and s.name in known
     ]
-    found, last = [], dict[str, float]()
+    found, last = [], set_up_for(CampaignState(id=state.id), procedure)
     for began, ended, attempt, parameters in sorted(done, key=lambda item: item[0]):
         step = known[attempt.name]
         setup, value = 0.0, step.timing.setup_value(step.arguments(parameters))

@@ -10,11 +10,13 @@ from sdl.campaign.inventory import Inventory
 from sdl.campaign.keeper import Keeper
 from sdl.campaign.labbook import LabBook
 from sdl.campaign.stockkeeper import Shortage
+from sdl.virtual import on_virtual_time
 
 if TYPE_CHECKING:
     from sdl.campaign.coordinator import Coordinator
     from sdl.campaign.files import LoadedCampaign
     from sdl.journal import Store
+    from sdl.journal.state import CampaignState
 
 __all__ = ["Keeping", "NoSlot", "Short", "keeping_of"]
 
@@ -27,6 +29,11 @@ class Short(Exception):
 
 class NoSlot(Exception):
     """There is no free slot for the sample, or a person has taken it out of use."""
+
+    def __init__(self, message: str, waits: bool = False) -> None:
+        self.waits = waits
+        """Whether a trial that goes on will free one."""
+        super().__init__(message)
 
 
 class Keeping:
@@ -42,6 +49,9 @@ class Keeping:
         self._lab = loaded.lab.spec
         self._book = LabBook(store, loaded.lab.spec.name)
         self._campaign: Coordinator | None = None
+        self._looked = False
+        self._seen: tuple[CampaignState, Inventory] | None = None
+        """The inventory of a state, so that it is not taken twice."""
         self.order = asyncio.Lock()
         """Held from the look at what is free until what was chosen is on record."""
 
@@ -53,7 +63,9 @@ class Keeping:
         """The lab's inventory as it is now; this campaign's part of it from the coordinator's own state."""
         campaign = self._campaign
         assert campaign is not None
-        await asyncio.to_thread(self._book.refresh, campaign.state.id)
+        if not (self._looked and on_virtual_time()):  # a rehearsal has its store for itself
+            await asyncio.to_thread(self._book.refresh, campaign.state.id)
+            self._looked = True
         return self._book.inventory(self._lab.stock, campaign.state)
 
     def taken_by_others(self, mine: Mapping[int, Any]) -> dict[str, int]:
@@ -64,8 +76,10 @@ class Keeping:
         """
         campaign = self._campaign
         assert campaign is not None
+        if self._seen is None or self._seen[0] is not campaign.state:
+            self._seen = (campaign.state, self._book.inventory(self._lab.stock, campaign.state))
         taken: dict[str, int] = {}
-        for (place, _), holders in self._book.inventory(self._lab.stock, campaign.state).taken.items():
+        for (place, _), holders in self._seen[1].taken.items():
             if any(holder.campaign != campaign.state.id or holder.trial not in mine for holder in holders):
                 taken[place] = taken.get(place, 0) + 1
         return taken
@@ -108,7 +122,7 @@ class Keeping:
         if found is None:
             return None
         if not isinstance(found, tuple):
-            raise NoSlot(str(found))
+            raise NoSlot(str(found), found.waits)
         return {"place": found[0], "slot": found[1]}
 
     def source(self, number: int) -> str:

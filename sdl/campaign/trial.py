@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sdl.campaign.analysing import Analyst, Entries
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from sdl.campaign.coordinator import Coordinator
 
 __all__ = ["Opened", "PauseNeeded", "TrialRunner", "approval"]
+
+_LOOK_AGAIN = 5.0
+"""Lab seconds between two looks for a slot that another trial will free."""
 
 
 class PauseNeeded(SdlError):
@@ -150,15 +154,20 @@ class TrialRunner:
                 opened = None
                 following, unrecorded = await self._step(number, move.index, step, campaign.stations[claim.station])
                 done = following is not None and following.what == "step" and following.index == move.index + 1
+                if unrecorded:  # the end of the last step: its station and its place are free once that is on record
+                    await self._analyst.analyse(number, unrecorded, partial(self._let_go, number, move.index))
+                    return
                 turns.over(number, move.index, done)
                 if following is None or await self._ended(number, following):
-                    return
-                if following.index == len(self._procedure.steps):
-                    await self._analyst.analyse(number, unrecorded, lambda: turns.leave(number))
                     return
                 move = following
         finally:
             turns.leave(number)
+
+    def _let_go(self, number: int, index: int) -> None:
+        """The end of a trial's last step is on record."""
+        self._campaign.turns.over(number, index, True)
+        self._campaign.turns.leave(number)
 
     async def _ready(self, step: BoundStep) -> bool:
         """Wait out doubts about the step's devices; False when the campaign stops first.
@@ -183,16 +192,20 @@ class TrialRunner:
         if keeping is None:
             await campaign.record_all([(kinds.STEP_STARTED, body), *foreseen])
             return True
-        async with keeping.order:
+        while not campaign.stopping:
             try:
-                entries = await keeping.reserve(number, trial.parameters, step.name)
-                into = await keeping.slot(number, step.name, claim.target)
+                async with keeping.order:
+                    entries = await keeping.reserve(number, trial.parameters, step.name)
+                    into = await keeping.slot(number, step.name, claim.target)
+                    body |= {} if into is None else {"into": into}
+                    await campaign.record_all([*entries, (kinds.STEP_STARTED, body), *foreseen])
+                return True
             except (Short, NoSlot) as error:
+                if isinstance(error, NoSlot) and error.waits:
+                    await campaign.pause_for(_LOOK_AGAIN)
+                    continue
                 campaign.need_pause(f"trial {number}, step {step.name!r}: {error}", "then run the campaign again")
-                return False
-            body |= {} if into is None else {"into": into}
-            await campaign.record_all([*entries, (kinds.STEP_STARTED, body), *foreseen])
-        return True
+        return False
 
     async def _step(
         self, number: int, index: int, step: BoundStep, station: StationHost

@@ -12,8 +12,7 @@ import ctypes
 import os
 import re
 import socket
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from aioca import CANothing, _catools, caget, caput
@@ -24,9 +23,9 @@ from ophyd_async.epics.core._aioca import CaSignalBackend
 
 from sdl.devices._epics_names import belongs, names
 from sdl.model import Fault, InputError, Refusal
-from sdl.virtual import VirtualLoop, outside
+from sdl.virtual import outside, wall_timeout
 
-__all__ = ["CaAddress", "CaLink", "parse_ca", "wall_limit"]
+__all__ = ["CaAddress", "CaLink", "parse_ca"]
 
 T = TypeVar("T")
 _REFUSED = {19 << 3, 20 << 3, 46 << 3, 47 << 3}
@@ -64,35 +63,6 @@ def parse_ca(text: str) -> CaAddress:
     return CaAddress(match[1], int(match[2]), match[3])
 
 
-@contextlib.asynccontextmanager
-async def wall_limit(seconds: float) -> AsyncIterator[None]:
-    """As `asyncio.timeout`, by wall time in a virtual loop too, whose own timers stand still while it is held."""
-    loop = asyncio.get_running_loop()
-    if not isinstance(loop, VirtualLoop):
-        async with asyncio.timeout(seconds):
-            yield
-        return
-    async with asyncio.timeout(None) as limit:
-        open_ = True
-
-        def expire() -> None:
-            if open_:
-                limit.reschedule(loop.time())
-
-        def alarm() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(expire)
-
-        timer = threading.Timer(seconds, alarm)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            open_ = False
-            timer.cancel()
-
-
 class CaLink:
     """One driver's way to the variables of a record, from any event loop.
 
@@ -122,7 +92,7 @@ class CaLink:
         """
         host, port, prefix = self.address
         try:
-            async with wall_limit(self.timeout):
+            async with wall_timeout(self.timeout):
                 with outside():
                     found = await asyncio.get_running_loop().getaddrinfo(
                         host, port, family=socket.AF_INET, type=socket.SOCK_STREAM
@@ -156,7 +126,7 @@ class CaLink:
         """
         self._renew()
         try:
-            async with wall_limit(self.timeout):
+            async with wall_timeout(self.timeout):
                 with outside():
                     return await request()
         except (TimeoutError, NotConnectedError) as error:

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from ophyd_async.core import AsyncStatus
 from ophyd_async.epics.motor import Motor
 
-from sdl.devices._epics_ca import CaLink, wall_limit
+from sdl.devices._epics_ca import CaLink
 from sdl.devices._epics_motion import travel_time
 from sdl.devices._limits import check_limits
 from sdl.model import UnsafeState
 from sdl.protocols import Clock
-from sdl.virtual import outside
+from sdl.virtual import outside, wall_timeout
 
 __all__ = ["Mover"]
 
@@ -142,7 +142,7 @@ class Mover:
 
     async def _answered(self, put: AsyncStatus[None], target: float, here: float) -> None:
         try:
-            async with wall_limit(self._link.timeout):
+            async with wall_timeout(self._link.timeout):
                 with outside():
                     await put
         except TimeoutError:

@@ -119,6 +119,8 @@ class SetupSpec(Record):
     """Argument of the plan, as the temperature of a furnace."""
     per_unit: str | float
     """Lab time for each unit of difference, as in `6 s`."""
+    start: float | None = None
+    """Value of a station that has done no step yet, in the unit of the argument, as 22 for a furnace in degC."""
 
 
 class UseSpec(Record):

@@ -27,6 +27,8 @@ class StepTiming:
     """Argument by which the station has to be set up; empty for none."""
     setup_per: float = 0.0
     """Seconds for each unit of difference."""
+    setup_start: float | None = None
+    """What a station is set to that has done no step yet; None when that does not matter."""
 
     def duration(self, arguments: Mapping[str, Any], units: Mapping[str, str]) -> float | None:
         """Declared duration, set-up left out; None when nothing is declared.
@@ -82,4 +84,5 @@ def step_timing(step: StepSpec, faults: list[str]) -> StepTiming:
         most,
         "" if setup is None else setup.by,
         0.0 if setup is None else span("setup.per_unit", setup.per_unit),
+        None if setup is None else setup.start,
     )
