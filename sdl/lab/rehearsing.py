@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+import gc
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from sdl.lab._quiet import quiet_engine
@@ -13,6 +15,8 @@ from sdl.virtual import VirtualClock, VirtualLoop
 __all__ = ["restamped", "run_virtually"]
 
 T = TypeVar("T")
+_GARBAGE = 50_000
+"""Objects after which the youngest generation is collected."""
 
 
 def run_virtually(work: Callable[[VirtualClock], Coroutine[Any, Any, T]]) -> T:
@@ -21,6 +25,24 @@ def run_virtually(work: Callable[[VirtualClock], Coroutine[Any, Any, T]]) -> T:
     Args:
         work: called with the loop's clock.
     """
+    with _seldom_collecting():
+        return _run(work)
+
+
+@contextlib.contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Collect garbage seldom: what is computed at full speed makes much of it, and the packages loaded are none."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE, before[1], before[2])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _run(work: Callable[[VirtualClock], Coroutine[Any, Any, T]]) -> T:
     loop = VirtualLoop()
     # Bluesky knows the thread of a shared loop only when a RunEngine has started it.
     thread = quiet_engine(loop)._th
