@@ -28,6 +28,7 @@ from sdl.campaign.turns import StationTurns, Turns
 from sdl.journal import Entry, Store, Writer, kinds
 from sdl.journal.state import CampaignState, TrialState, fold
 from sdl.lab.host import StationHost
+from sdl.lab.procedure import BoundStep
 from sdl.lab.spec import OnInterrupt
 from sdl.model import Exhausted, SdlError, Trial, TrialStatus
 from sdl.protocols import Clock
@@ -90,6 +91,8 @@ class Coordinator:
         self._opened_at = clock.now()
         self._pause_reason: PauseNeeded | None = None
         self._exhausted = ""
+        self._short: PauseNeeded | None = None
+        """There is not enough stock for another trial."""
         self._faults_in_a_row = 0
         self.recent = RecentEntries()
         self._opening = False
@@ -243,6 +246,10 @@ class Coordinator:
         """Whether no further step should begin."""
         return bool(self.control.pausing or self.control.aborting or self._pause_reason)
 
+    def stops(self, step: BoundStep) -> bool:
+        """Whether a step should not begin any more. What must not be kept waiting is gone on with in a pause."""
+        return self.stopping and (bool(self.control.aborting) or step.timing.max_wait is None)
+
     @property
     def interlocked(self) -> bool:
         """Whether interlocks have to be checked before a step."""
@@ -278,7 +285,7 @@ class Coordinator:
 
     def _wants_more(self, running: int) -> bool:
         room = running < self.spec.in_flight and self.turns.room
-        return not self.stopping and room and self._ending() is None
+        return not self.stopping and room and self._short is None and self._ending() is None
 
     async def _ask(self) -> Opened | None:
         """Ask for one proposal and record it, with the start of its first step where that can begin at once.
@@ -312,7 +319,8 @@ class Coordinator:
             try:
                 reserved = await self.keeping.reserve(number, proposals[0].parameters) if self.keeping else []
             except Short as error:
-                self.need_pause(str(error), "say what you have put there, then run the campaign again")
+                # What has been begun is not left lying about for it.
+                self._short = PauseNeeded(str(error), "say what you have put there, then run the campaign again")
                 return None
             self._opening = True
             try:
@@ -393,6 +401,7 @@ class Coordinator:
         if self._safety is not None:
             await self._safety.settled()
         await self.settling.answer_requests()
+        self._pause_reason = self._pause_reason or self._short
         ending = None if self.control.aborting or self._pending() else self._ending()
         cause = "aborted" if self.control.aborting else "ended" if ending else "paused"
         complaints = await self.make_safe(cause)

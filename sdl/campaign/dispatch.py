@@ -91,6 +91,8 @@ class Dispatcher:
         """A step has ended earlier than the schedule has it."""
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        """What ended `_serve`."""
         self._attempts = measured(campaign.state, procedure, self._units, campaign.clock.speed)
         self._durations = Durations(self._attempts)
         self.waiting = 0
@@ -108,6 +110,8 @@ class Dispatcher:
         stand.tasks = self._restricted(number, index, only)
         wish = _Wish(index, only, asyncio.get_running_loop().create_future())
         self._wishes[number] = wish
+        if self._error is not None:
+            raise self._error
         self.look()
         try:
             return await wish.granted
@@ -169,6 +173,16 @@ class Dispatcher:
     def begin(self) -> None:
         """Serve from now on."""
         self._task = asyncio.ensure_future(self._serve())
+        self._task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        """Nobody serves any more; when that is through an error, whoever waits gets it rather than waiting for ever."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._error = error
+        for wish in self._wishes.values():
+            if not wish.granted.done():
+                wish.granted.set_exception(error)
 
     async def end(self) -> None:
         """Serve no longer; whoever waits gets nothing."""
@@ -176,7 +190,7 @@ class Dispatcher:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        self._refuse()
+        self._refuse(everyone=True)
 
     # ── the schedule ──
 
@@ -190,9 +204,12 @@ class Dispatcher:
             self._changed.clear()
             if self._campaign.stopping:
                 self._refuse()
+            if self._campaign.stopping and not self._wishes:
                 await self._changed.wait()
                 continue
             wake = await self._turn()
+            if self._campaign.stopping and wake is None and not any(s.running for s in self._stands.values()):
+                self._refuse(everyone=True)  # nothing that is under way can help them
             if self._changed.is_set():
                 continue
             await self._wait(wake)
@@ -254,10 +271,13 @@ class Dispatcher:
             self._setup[planned.station] = task.setup_value
         wish.granted.set_result(Claim(planned.station, source, planned.place or ""))
 
-    def _refuse(self) -> None:
-        for wish in self._wishes.values():
-            if not wish.granted.done():
-                wish.granted.set_result(None)
+    def _refuse(self, everyone: bool = False) -> None:
+        """Tell those who wait that nothing begins any more; what must not be kept waiting goes on in a pause."""
+        for number, wish in list(self._wishes.items()):
+            if everyone or self._campaign.stops(self._procedure.steps[wish.index]):
+                del self._wishes[number]
+                if not wish.granted.done():
+                    wish.granted.set_result(None)
 
     async def _plan(self, situation: Situation) -> Schedule:
         by_rule = plan_by_rule(situation, self._schedule)

@@ -176,10 +176,10 @@ class TrialRunner:
             PauseNeeded: an interlock is violated.
         """
         campaign = self._campaign
-        if campaign.stopping or not await campaign.settling.clear(step.spec.station, step.held):
+        if campaign.stops(step) or not await campaign.settling.clear(step.spec.station, step.held):
             return False
         await campaign.check_interlocks(step.spec.station)
-        return not campaign.stopping
+        return not campaign.stops(step)
 
     async def _record_start(self, number: int, step: BoundStep, claim: Claim) -> bool:
         """Put the start of a step on record; False when the campaign has to stop for want of stock or of a slot."""
@@ -192,7 +192,7 @@ class TrialRunner:
         if keeping is None:
             await campaign.record_all([(kinds.STEP_STARTED, body), *foreseen])
             return True
-        while not campaign.stopping:
+        while not campaign.stops(step):
             try:
                 async with keeping.order:
                     entries = await keeping.reserve(number, trial.parameters, step.name)
