@@ -3,16 +3,19 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint bench chaos wheel clean
+.PHONY: help setup demo demo-thin-film test lint bench chaos wheel clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## make .venv and install everything pinned; does nothing when it is up to date
 	@tools/setup.sh
 
 demo: setup ## run the silver-flow campaign on simulated instruments and write demo/report.html
 	@tools/demo.sh
+
+demo-thin-film: setup ## rehearse and run the thin-film campaign, four films at a time, and write demo-thin-film/report.html
+	@tools/demo-thin-film.sh
 
 test: setup ## every gate: ruff, mypy, import-linter, pytest, the wheel
 	@tools/gates.sh
@@ -30,5 +33,5 @@ wheel: setup ## build dist/*.whl
 	@rm -rf build dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 clean: ## remove what was built, the demo and all caches; leaves .venv
-	@rm -rf build dist demo htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build dist demo demo-thin-film htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@rm -rf *.egg-info && find sdl tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
