@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sdl.campaign._labtime import LabTime
-from sdl.campaign._recipe import Recipe
 from sdl.campaign._spans import clipped, length
 from sdl.campaign._utilisation import Bar, Use
+from sdl.campaign.recipe import Recipe
 from sdl.campaign.scheduling.bound import lower_bound
 from sdl.campaign.scheduling.problem import Job, Lab, StationNow, Task
+from sdl.journal.samples import SampleStatus
 from sdl.journal.state import CampaignState
 
 __all__ = ["Bottleneck", "bottleneck", "bound_of"]
@@ -83,7 +84,7 @@ def bottleneck(
         full = flying >= _FULL * most
         why = "(`in_flight`): more would help" if full else "because trials were held up or proposed late"
         parts.append(f"On average {flying:.1f} of at most {_trials(most)} were under way at once {why}")
-    parts += [*_about_setups(recipe, stations, chosen), *_about_blocked(recipe, uses, bars)]
+    parts += [*_about_setups(recipe, stations, chosen), *_about_blocked(state, recipe, uses, bars)]
     return Bottleneck(stations, busy, flying, ". ".join(parts) + ".")
 
 
@@ -127,16 +128,20 @@ def _about_setups(recipe: Recipe, stations: tuple[str, ...], chosen: Sequence[Us
         yield f"{_percent(setup / worked)} of that went into set-ups{order}"
 
 
-def _about_blocked(recipe: Recipe, uses: Sequence[Use], bars: Sequence[Bar]) -> Iterator[str]:
+def _about_blocked(state: CampaignState, recipe: Recipe, uses: Sequence[Use], bars: Sequence[Bar]) -> Iterator[str]:
     worst = max(uses, key=lambda use: use.blocked)
     share = worst.share(worst.blocked)
     if share < _MATTERS:
         return
-    yield f"{worst.station} stood still {_percent(share)} of the time{_why(recipe, worst.station, bars)}"
+    yield f"{worst.station} stood still {_percent(share)} of the time{_why(state, recipe, worst.station, bars)}"
 
 
-def _why(recipe: Recipe, station: str, bars: Sequence[Bar]) -> str:
+def _why(state: CampaignState, recipe: Recipe, station: str, bars: Sequence[Bar]) -> str:
     """What the samples of a station that stood still waited for."""
+    places = {name for name, place in recipe.lab.places.items() if place.station == station}
+    for sample in state.samples.values():
+        if sample.status is SampleStatus.QUARANTINED and sample.place in places:
+            return f", in the end with sample {sample.id} in it, which is in quarantine"
     index = next((recipe.index(bar.step) for bar in reversed(bars) if bar.station == station), None)
     if index is None or index + 1 >= len(recipe.procedure.steps):
         return ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sdl.campaign._labtime import LabTime
-from sdl.campaign._recipe import Recipe, recipe_of
 from sdl.campaign._utilisation import Bar, setups
 from sdl.campaign.jobs import declared, tasks_of
+from sdl.campaign.recipe import Recipe, recipe_of
 from sdl.campaign.recovery import NextMove, next_move
 from sdl.campaign.scheduling.durations import Durations
 from sdl.campaign.scheduling.problem import Job, Lab, PlaceNow, Planned, Running, Schedule, Situation, StationNow, Task
@@ -221,9 +222,9 @@ class _Maker:
         task = job.tasks[job.next]
         waited = max(0.0, self._now - job.ready) if job.next > 0 else 0.0
         planned, most = schedule.of(job.id, job.next), task.max_wait if job.next > 0 else None
-        return Coming(job.id, task.step, planned, self._why(situation, job, planned), waited, most)
+        return Coming(job.id, task.step, planned, self._why(situation, schedule, job, planned), waited, most)
 
-    def _why(self, situation: Situation, job: Job, planned: Planned | None) -> str:
+    def _why(self, situation: Situation, schedule: Schedule, job: Job, planned: Planned | None) -> str:
         """Who or what a trial waits for."""
         trial, move = self._state.trials[job.id], self._moves[job.id]
         if doubts := trial.doubts():
@@ -237,11 +238,19 @@ class _Maker:
             return f"its minimum wait of {task.min_wait:g} s"
         for other in situation.jobs:
             if other.running is not None and other.running.station == planned.station:
-                return f"{planned.station}, where trial {other.id} is"
-            if other is not job and planned.station in other.kept:
+                if planned.start <= other.running.end(self._now) + 1.0:
+                    return f"{planned.station}, where trial {other.id} is"
+            elif other is not job and planned.station in other.kept:
                 return f"{planned.station}, which is kept for trial {other.id}"
         for other in situation.jobs:
             lies = other is not job and planned.place is not None and planned.place in (other.place, other.bound_for)
-            if lies and planned.start > self._now:
+            if lies and self._now < planned.start <= self._leaves(schedule, other, planned.place) + 1.0:
                 return f"{planned.place}, where the sample of trial {other.id} is"
         return "its turn in the schedule" if planned.start > self._now + 1.0 else ""
+
+    def _leaves(self, schedule: Schedule, other: Job, place: str | None) -> float:
+        """When the sample of a trial is no longer in a place."""
+        if other.running is not None and other.bound_for != place:
+            return other.running.end(self._now)
+        moves = (p.end for p in schedule.planned if p.job == other.id and p.place not in (None, place))
+        return min(moves, default=math.inf)

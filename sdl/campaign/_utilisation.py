@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from sdl.campaign._labtime import LabTime
-from sdl.campaign._recipe import Recipe
 from sdl.campaign._spans import Spans, clipped, length, minus, union
+from sdl.campaign.recipe import Recipe
 from sdl.journal.samples import SampleState
 from sdl.journal.state import CampaignState
 

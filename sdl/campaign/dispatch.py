@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,9 @@ class _Place:
     next: int
     ready: float
     place: str | None = None
+    """Where the sample is, or where a step that came to no good end may have brought it, and is to bring it again."""
+    also: tuple[str, ...] = ()
+    """Other places that the sample may still be in."""
     running: Running | None = None
     kept: tuple[str, ...] = ()
     setup: float = 0.0
@@ -107,6 +111,7 @@ class Dispatcher:
         """See `Turns`."""
         stand = self._stand(number)
         stand.next = index
+        stand.place, stand.also = self._whereabouts(number)
         stand.tasks = self._restricted(number, index, only)
         wish = _Wish(index, only, asyncio.get_running_loop().create_future())
         self._wishes[number] = wish
@@ -132,7 +137,7 @@ class Dispatcher:
         if done:
             self._learn(number, index, running.station, now - running.started - stand.setup)
             stand.next = index + 1
-            stand.place = None if task.frees else running.place or stand.place
+            stand.place, stand.also = None if task.frees else running.place or stand.place, ()
         if done and task.keep_until is not None and task.keep_until > index:
             stand.kept = tuple(dict.fromkeys((*stand.kept, running.station)))
         elif done:
@@ -258,7 +263,9 @@ class Dispatcher:
         stand = self._stands[planned.job]
         task = stand.tasks[planned.index]
         now = self._campaign.clock.now()
-        source = stand.place or ""
+        keeping = self._campaign.keeping
+        source = keeping.source(planned.job) if keeping is not None else ""
+        target = planned.place or (stand.place if task.into else None)
         stand.running = Running(
             task=planned.index,
             station=planned.station,
@@ -269,7 +276,7 @@ class Dispatcher:
         stand.setup = task.setup(self._setup.get(planned.station))
         if task.setup_value is not None:
             self._setup[planned.station] = task.setup_value
-        wish.granted.set_result(Claim(planned.station, source, planned.place or ""))
+        wish.granted.set_result(Claim(planned.station, source, target or ""))
 
     def _refuse(self, everyone: bool = False) -> None:
         """Tell those who wait that nothing begins any more; what must not be kept waiting goes on in a pause."""
@@ -340,9 +347,13 @@ class Dispatcher:
         return name not in self._campaign.tripped and host.blocked(tuple(sorted(devices))) is None
 
     def _taken(self) -> dict[str, int]:
-        """Place → slots taken by samples of trials that are not under way here."""
+        """Place → slots taken by samples of trials that are not under way here, or perhaps by those that are."""
         keeping = self._campaign.keeping
-        return {} if keeping is None else keeping.taken_by_others(self._stands)
+        if keeping is None:
+            return {}
+        taken = Counter(keeping.taken_by_others(self._stands))
+        taken.update(place for stand in self._stands.values() for place in stand.also)
+        return taken
 
     # ── trials ──
 
@@ -353,12 +364,15 @@ class Dispatcher:
             now = self._campaign.clock.now()
             ended = [step.ended_at for step in trial.steps if step.ended_at is not None]
             ready = now if not ended else now - self._since(max(ended))
-            keeping = self._campaign.keeping
-            place = (keeping.source(number) or None) if keeping is not None else None
-            stand = self._stands[number] = _Place(
-                self._tasks(number), now - self._since(trial.proposed_at), 0, ready, place
-            )
+            arrived = now - self._since(trial.proposed_at)
+            stand = self._stands[number] = _Place(self._tasks(number), arrived, 0, ready)
         return stand
+
+    def _whereabouts(self, number: int) -> tuple[str | None, tuple[str, ...]]:
+        """Where a trial's sample is taken to be, and the other places that it may be in, by the record."""
+        keeping = self._campaign.keeping
+        spots = keeping.spots(number) if keeping is not None else ()
+        return (spots[-1], spots[:-1]) if spots else (None, ())
 
     def _since(self, at: int) -> float:
         """Lab seconds since a moment of the journal, Unix ns."""
@@ -378,6 +392,10 @@ class Dispatcher:
     def _restricted(self, number: int, index: int, only: str | None) -> tuple[Task, ...]:
         """A step that has been begun before is done again where it was, and so is one that has to go elsewhere."""
         tasks = self._tasks(number)
+        stand = self._stands[number]
+        if stand.also and stand.place in tasks[index].into:
+            begun = replace(tasks[index], into=(stand.place,))
+            tasks = (*tasks[:index], begun, *tasks[index + 1 :])
         steps = [s for s in self._campaign.state.trials[number].steps if s.name == tasks[index].step]
         if steps and only is None and steps[-1].station in self._every_station(index):
             only = steps[-1].station

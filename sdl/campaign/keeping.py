@@ -10,6 +10,7 @@ from sdl.campaign.inventory import Inventory
 from sdl.campaign.keeper import Keeper
 from sdl.campaign.labbook import LabBook
 from sdl.campaign.stockkeeper import Shortage
+from sdl.journal.samples import claims, where
 from sdl.virtual import on_virtual_time
 
 if TYPE_CHECKING:
@@ -124,6 +125,19 @@ class Keeping:
         if not isinstance(found, tuple):
             raise NoSlot(str(found), found.waits)
         return {"place": found[0], "slot": found[1]}
+
+    def spots(self, number: int) -> tuple[str, ...]:
+        """Places that a trial's sample takes: where it is, and where it may have come to or is being made.
+
+        More than one where a step that moves it came to no good end.
+        """
+        assert self._campaign is not None
+        state = self._campaign.state
+        trial = state.trials.get(number)
+        sample = next((sample for sample in state.samples.values() if sample.trial == number), None)
+        made = claims(trial) if trial is not None else ()
+        found = made if sample is None else where(sample, trial).spots
+        return tuple(dict.fromkeys(place for place, _ in found))
 
     def source(self, number: int) -> str:
         """Place where a trial's sample is; empty when it has none, or nobody knows."""

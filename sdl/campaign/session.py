@@ -24,6 +24,7 @@ from sdl.campaign.safety import Safety
 from sdl.campaign.workers import Workers
 from sdl.journal import Store, Writer, kinds
 from sdl.journal.state import CampaignState, fold
+from sdl.lab.certificates import find_certificate
 from sdl.lab.clock import LabClock
 from sdl.lab.host import StationHost
 from sdl.lab.opening import OpenLab, connect_lab, stopped_by
@@ -209,7 +210,7 @@ async def _with_lab(
             except SdlError as error:
                 stopped = bool(stopped_by(lab_key(loaded.lab.file.path)))
                 return await _cannot_open(error, writer, state, on_event, stopped)
-            await coordinator.record(kinds.LAB_OPENED, _opened(lab, workers, clock))
+            await coordinator.record(kinds.LAB_OPENED, _opened(loaded, lab, workers, clock))
             try:
                 with safety.watch(coordinator):
                     await coordinator.run()
@@ -232,14 +233,16 @@ def _speed(loaded: LoadedCampaign) -> float:
     return simulation.speed if simulation is not None and loaded.lab.simulated_devices() else 1.0
 
 
-def _opened(lab: OpenLab, workers: Workers, clock: Clock) -> dict[str, Any]:
+def _opened(loaded: LoadedCampaign, lab: OpenLab, workers: Workers, clock: Clock) -> dict[str, Any]:
     body = lab.as_json()
+    found = {name: find_certificate(loaded.lab.file.path, name) for name in loaded.lab.spec.devices}
     return {
         **body,
         "addresses": {**body["addresses"], **workers.addresses()},
         "simulated": [*body["simulated"], *workers.simulated()],
         "speed": clock.speed,
         "workers": {name: station.address for name, station in workers.stations.items()},
+        "certificates": {name: certificate.cite() for name, certificate in found.items() if certificate is not None},
     }
 
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from sdl.campaign._bottleneck import Bottleneck, bottleneck, bound_of
 from sdl.campaign._labtime import LabTime
 from sdl.campaign._outlook import Coming, Outlook, outlook
-from sdl.campaign._recipe import Recipe, recipe_of
 from sdl.campaign._utilisation import Bar, BarStatus, Use, setups, utilisation
+from sdl.campaign.recipe import Recipe, recipe_of
 from sdl.journal.state import CampaignState, StepState, TrialState
-from sdl.model import TrialStatus
 
 __all__ = [
     "Bar",
@@ -92,7 +90,7 @@ class Timeline:
     bound: float = 0.0
     """What no schedule of the same steps could beat: the work of the busiest station, set-ups and waits left out."""
     bottleneck: Bottleneck | None = None
-    """None before the first step, and where the journal does not have the lab file."""
+    """None until a trial has gone through, and where the journal does not have the lab file."""
     now: float = 0.0
     """The last moment on record, or the one that was asked for."""
 
@@ -129,7 +127,8 @@ def timeline(state: CampaignState, now: int | None = None, live: bool = True) ->
     end = max((bar.end for bar in bars), default=0.0)
     waits = tuple(_waits(state, time, recipe)) if recipe is not None else ()
     uses = utilisation(state, time, recipe, bars, stations, begin, end)
-    found = bottleneck(state, recipe, uses, bars, time) if recipe is not None and bars else None
+    through = any(bar.status == "done" and not state.trials[bar.trial].status.pending for bar in bars)
+    found = bottleneck(state, recipe, uses, bars, time) if recipe is not None and through else None
     bound = bound_of(recipe, bars, setups(recipe, state, bars)) if recipe is not None else 0.0
     return Timeline(bars, planned, uses, waits, begin, end, bound, found, time.end)
 
@@ -193,12 +192,3 @@ def _open_wait(trial: TrialState, time: LabTime, recipe: Recipe) -> Wait | None:
         return None
     seconds = max(0.0, time.end - time.at(last.ended_at))
     return _wait(trial, index + 1, seconds, recipe, _RECORDED * time.speed(last.ended_at), True)
-
-
-TrialEnd = Literal["infeasible", "failed"]
-
-
-def ends(state: CampaignState) -> dict[int, TrialEnd]:
-    """Trials that came to no outcome, and how."""
-    ways: dict[TrialStatus, TrialEnd] = {TrialStatus.INFEASIBLE: "infeasible", TrialStatus.FAILED: "failed"}
-    return {trial.number: ways[trial.status] for trial in state.trials.values() if trial.status in ways}

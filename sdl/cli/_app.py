@@ -182,6 +182,29 @@ def validate(
 
 
 @app.command()
+def rehearse(
+    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="The campaign file.")],
+    store: StorePath = DEFAULT_STORE,
+    runs: Annotated[int, typer.Option(min=1, max=10_000, help="How many times to rehearse it.")] = 20,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")] = None,
+    target: Annotated[
+        str, typer.Option(metavar="TEXT", help="As in 'conductivity > 10 MS/m'; default: `stop.reach` of the file.")
+    ] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the rehearsals.")] = 0,
+    settings: Settings = None,
+    json: Json = False,
+) -> int:
+    """Rehearse a campaign on virtual time: when it ends, what it costs, what runs out, how likely it succeeds.
+
+    Durations and faults are drawn from what the store has on record of the lab. The quote goes on record as well, and
+    `sdl show` holds it against what happens.
+    """
+    from sdl.cli._rehearse import rehearse_command
+
+    return rehearse_command(campaign, store, runs, workers, target, seed, settings or [], json)
+
+
+@app.command()
 def simulate(
     lab: Annotated[Path, typer.Argument(metavar="LAB.yaml", help="A lab file with a `simulation:` block.")],
     settings: Settings = None,
@@ -257,6 +280,21 @@ def show(
     from sdl.cli._look import show_command
 
     show_command(campaign, trial, store, json)
+
+
+@app.command()
+def schedule(
+    campaign: CampaignName,
+    store: StorePath = DEFAULT_STORE,
+    json: Json = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show below each station what was planned when the trials began.")
+    ] = False,
+) -> None:
+    """Show what each station does, what comes next, who waits for what, and what held the campaign up."""
+    from sdl.cli._schedule import schedule_command
+
+    schedule_command(campaign, store, json, plan)
 
 
 @app.command()

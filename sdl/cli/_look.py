@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sdl.campaign.doubts import Doubt, list_doubts
+from sdl.campaign.rehearsal.score import Score, score
 from sdl.cli._doubts import WAYS, how_to_resolve
 from sdl.cli._errors import BAD_INPUT, ENDED
 from sdl.cli._format import console, duration, number, outcome, plain, print_json, when
+from sdl.cli._quote import print_score
 from sdl.journal import CampaignRow, Store, kinds
 from sdl.journal.actions import ActionState
 from sdl.journal.state import CampaignState, StepState, TrialState, best_trial
@@ -54,11 +56,14 @@ def _list_row(row: CampaignRow) -> dict[str, Any]:
 
 
 def _status(store: Store, campaign: str, status: str) -> str:
-    """The journal's status, but `interrupted` when it says running and nobody runs it."""
+    """The journal's status, but `interrupted` when it says running and nobody runs it, `quoted` before the first run."""
     if status not in ("running", "created"):
         return status
     lease = store.lease(campaign)
-    return status if lease is not None and lease.alive else "interrupted"
+    if lease is not None and lease.alive:
+        return status
+    quoted = status == "created" and any(True for _ in store.entries(campaign, kinds={kinds.REHEARSAL_QUOTED}))
+    return "quoted" if quoted else "interrupted"
 
 
 def show_command(name: str, trial: int | None, path: Path, json: bool) -> None:
@@ -72,8 +77,10 @@ def show_command(name: str, trial: int | None, path: Path, json: bool) -> None:
             return
         doubts = list_doubts(store, campaign)
         settled = {e.body["action"]: e.body for e in store.entries(campaign, kinds={kinds.ACTION_RESOLVED})}
+        foretold = score(store, state) if trial is None else None
     if trial is None:
         _show_campaign(state, status, doubts, path)
+        _show_score(foretold)
     else:
         _show_trial(state, _find(state, trial), [d for d in doubts if d.action.trial == trial], settled, path)
 
@@ -83,7 +90,8 @@ def _show_json(store: Store, campaign: str, trial: int | None) -> None:
 
     document = campaign_json(store, campaign)
     if trial is None:
-        print_json(document)
+        foretold = score(store, store.state(campaign))
+        print_json(document if foretold is None else {**document, "quote": foretold.as_json()})
         return
     _find(store.state(campaign), trial)
     print_json(next(t for t in document["trials"] if t["number"] == trial))
@@ -113,6 +121,12 @@ def _show_campaign(state: CampaignState, status: str, doubts: list[Doubt], path:
     if state.trials:
         out.print()
         out.print(_trial_table(state))
+
+
+def _show_score(foretold: Score | None) -> None:
+    if foretold is not None:
+        console().print()
+        print_score(foretold)
 
 
 def _campaign_facts(state: CampaignState, status: str) -> Iterator[tuple[str, str]]:
@@ -243,7 +257,8 @@ def verify_command(name: str, path: Path) -> int:
     with Store.open(path, create=False) as store:
         campaign = store.resolve(name) if name else None
         damage = store.verify(campaign)
-        heads = [head for head in (*store.campaigns(), *store.labs()) if campaign in (None, head.id)] if not damage else []
+        chains = [] if damage else [*store.campaigns(), *store.labs()]
+        heads = [head for head in chains if campaign in (None, head.id)]
     out = console()
     for item in damage:
         place = f"campaign {item.campaign}" + (f", entry {item.seq}" if item.seq else "") if item.campaign else "store"

@@ -12,13 +12,17 @@ from sdl.fair._doubts import doubt_rows, episodes, quarantined
 from sdl.fair._facts import JournalFacts, ended_at, iso
 from sdl.fair._figures import calibration, convergence, observed, slices
 from sdl.fair._figures_runs import spectrum, timeline
+from sdl.fair._figures_schedule import gantt, schedule_notes, shows_schedule
+from sdl.fair._figures_use import utilisation
 from sdl.fair._plot import Figure
+from sdl.fair._samples import LabStock, sample_rows, stock_rows
 from sdl.fair._table import Column, columns
 from sdl.fair._words import aim, duration, enough, label, moment, number, with_error
 from sdl.journal.runs import runs_of
 from sdl.model import TrialStatus
 
 if TYPE_CHECKING:
+    from sdl.campaign.timeline import Timeline
     from sdl.journal.state import CampaignState, TrialState
     from sdl.model import CampaignSpec, Objective
 
@@ -75,6 +79,15 @@ class Report:
     searches: list[Search]
     spectrum: Figure | None
     timeline: Figure | None
+    """Where there is no schedule to show."""
+    gantt: Figure | None
+    utilisation: Figure | None
+    notes: list[str]
+    """What the figures of the schedule mean."""
+    samples: list[tuple[str, ...]]
+    """Sample, label, trial, status, where it is, note."""
+    stock: list[tuple[str, ...]]
+    """Item, lot, used, set aside, left in the lab."""
     doubts: list[tuple[str, ...]]
     """Trial, action, why it was in doubt, how that was settled, and the note."""
     quarantined: list[str]
@@ -95,20 +108,25 @@ class Report:
     @property
     def figures(self) -> bool:
         """Whether there is anything to draw."""
-        return self.timeline is not None or any(search.convergence for search in self.searches)
+        drawn = self.timeline is not None or self.gantt is not None
+        return drawn or any(search.convergence for search in self.searches)
 
 
-def report_data(state: CampaignState, facts: JournalFacts, best: TrialState | None) -> Report:
+def report_data(
+    state: CampaignState, facts: JournalFacts, best: TrialState | None, stock: LabStock | None = None
+) -> Report:
     """Prepare the report.
 
     Args:
         state: the folded state.
         facts: figures of the journal; `kept` holds the entries of the best trial.
         best: the best trial, None before the first observation.
+        stock: the lab's inventory; None where there is nothing of it, or it is not at hand.
     """
     spec = state.spec
     objectives = spec.problem.objectives if spec else ()
     table = columns(state)
+    schedule = _schedule(state)
     return Report(
         title=(spec.title if spec else "") or state.name or state.id,
         name=state.name,
@@ -125,7 +143,12 @@ def report_data(state: CampaignState, facts: JournalFacts, best: TrialState | No
         best_rows=list(_best_rows(state, best)) if best else [],
         searches=[_search(state, objective) for objective in objectives],
         spectrum=_spectrum(state, facts, best),
-        timeline=timeline(state),
+        timeline=timeline(state) if schedule is None else None,
+        gantt=gantt(state, schedule) if schedule is not None else None,
+        utilisation=utilisation(schedule) if schedule is not None else None,
+        notes=list(schedule_notes(schedule)) if schedule is not None else [],
+        samples=list(sample_rows(state, stock)),
+        stock=list(stock_rows(stock)),
         doubts=list(doubt_rows(state, episodes(facts.doubts))),
         quarantined=quarantined(state),
         heads=[(label(column.name, column.unit), column.type in ("integer", "number")) for column in table],
@@ -137,6 +160,14 @@ def report_data(state: CampaignState, facts: JournalFacts, best: TrialState | No
         entries=facts.entries,
         head=facts.head,
     )
+
+
+def _schedule(state: CampaignState) -> Timeline | None:
+    if not shows_schedule(state):
+        return None
+    from sdl.campaign.timeline import timeline as timeline_of
+
+    return timeline_of(state)
 
 
 def _creators(spec: CampaignSpec | None) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from sdl.fair._facts import gather, upto
 from sdl.fair._files import need, write_text
 from sdl.fair._plot import DARK
 from sdl.fair._report_data import report_data
+from sdl.fair._samples import LabStock, lab_stock
 from sdl.journal.state import CampaignState, best_trial
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def write_report(store: Store, campaign: str, out: Path) -> Path:
         InputError: `out` cannot be written.
     """
     state = store.state(campaign)
-    write_text(out, render_report(state, upto(state, store.entries(campaign))))
+    write_text(out, render_report(state, upto(state, store.entries(campaign)), lab_stock(store, state)))
     return out
 
 
-def render_report(state: CampaignState, entries: Iterable[Entry]) -> str:
+def render_report(state: CampaignState, entries: Iterable[Entry], stock: LabStock | None = None) -> str:
     """The report as HTML text.
 
     Every text that people or instruments wrote is escaped, in the page and in the figures, and the page's own
@@ -47,6 +48,7 @@ def render_report(state: CampaignState, entries: Iterable[Entry]) -> str:
     Args:
         state: the folded state.
         entries: every entry of the campaign, in order; read once.
+        stock: the lab's inventory, for the tables of samples and stock; None where only the journal is at hand.
 
     Raises:
         MissingExtra: jinja2 or plotly is not installed.
@@ -54,7 +56,7 @@ def render_report(state: CampaignState, entries: Iterable[Entry]) -> str:
     jinja2 = need("jinja2", "the report")
     plotly = need("plotly.offline", "the report")
     best = best_trial(state)
-    report = report_data(state, gather(entries, best.number if best else None), best)
+    report = report_data(state, gather(entries, best.number if best else None), best, stock)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -65,7 +65,8 @@ CAMPAIGN_AMENDED: Final = "campaign.amended"
 SESSION_OPENED: Final = "session.opened"
 """`holder`, `epoch`, `versions` {package: version}, `lab_speed`, `virtual`. A process took the campaign up."""
 LAB_OPENED: Final = "lab.opened"
-"""`addresses` {device: address}, `simulated` [device], `control` (of the simulation, or ""), `speed`. Devices are
+"""`addresses` {device: address}, `simulated` [device], `control` (of the simulation, or ""), `speed`, `workers`
+{station: address}, `certificates` {device: what is cited of its newest certificate of conformance}. Devices are
 connected."""
 SESSION_CLOSED: Final = "session.closed"
 """`lab_seconds` in all. The process let the campaign go in good order."""

@@ -132,6 +132,8 @@ class CampaignState:
     """Trial → what was set aside of the lab's stock for it."""
     low: Mapping[str, int] = field(default_factory=dict)
     """Item of the stock → when it was last said to be low, UTC, ns."""
+    quotes: tuple[Mapping[str, Any], ...] = ()
+    """What rehearsals foretold of it, the last one last; `sessions` is how many there had been before."""
     seq: int = 0
     created_at: int = 0
     updated_at: int = 0
@@ -282,6 +284,12 @@ def _stock_low(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> C
     return replace(state, low={**state.low, body["item"]: entry.at})
 
 
+def _quoted(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    # A campaign may begin with it, before anything else says what its name is.
+    name = state.name or body["quote"]["name"]
+    return replace(state, name=name, quotes=(*state.quotes, {**body["quote"], "sessions": state.sessions}))
+
+
 def _document(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     name, doc = body["name"], body["doc"]
     if name == "start":
@@ -330,6 +338,7 @@ _RULES: Mapping[str, _Rule] = {
     kinds.STOCK_RESERVED: _stock,
     kinds.STOCK_RELEASED: _stock,
     kinds.STOCK_LOW: _stock_low,
+    kinds.REHEARSAL_QUOTED: _quoted,
     kinds.DOCUMENT: _document,
     kinds.RUN_INTERRUPTED: _run_closed,
     kinds.TRIAL_OBSERVED: _becomes(TrialStatus.OBSERVED),

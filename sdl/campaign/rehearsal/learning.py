@@ -27,9 +27,9 @@ TRUST_MEAN = 0.25
 """Attempts that the simulation's time counts for: where nothing is known it may be off by twice the spread."""
 TRUST_SPREAD = 3.0
 """Attempts that the default spread counts for."""
-BETWEEN = 0.05
+BETWEEN = 0.04
 """Relative spread between campaigns that is taken for granted before several are known."""
-TRUST_BETWEEN = 4.0
+TRUST_BETWEEN = 6.0
 """Campaigns that it counts for."""
 TRUST_RATE = 20.0
 """Attempts that the fault rate of all steps counts for in the rate of one."""

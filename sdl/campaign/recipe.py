@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -59,12 +60,9 @@ def recipe_of(state: CampaignState) -> Recipe | None:
     text, spec = state.created.get("lab", {}).get("text"), state.spec
     if not text or spec is None:
         return None
-    try:
-        lab = LabSpec.model_validate(_parsed(text))
-    except (ValidationError, InputError):
-        return None
-    procedure = lab.procedures.get(spec.procedure)
-    if procedure is None:
+    lab = _lab(text)
+    procedure = lab.procedures.get(spec.procedure) if lab is not None else None
+    if lab is None or procedure is None:
         return None
     names = spec.problem.parameter_names
     faults: list[str] = []
@@ -77,14 +75,16 @@ def recipe_of(state: CampaignState) -> Recipe | None:
     return Recipe(lab, spec, bound, units_of(spec))
 
 
-def _parsed(text: str) -> Any:
+@lru_cache(maxsize=4)
+def _lab(text: str) -> LabSpec | None:
+    """A lab file as a record; None when it is not one, or not in the form of this release."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise InputError(f"the lab file on record cannot be read: {error}") from None
+        return LabSpec.model_validate(YAML(typ="safe", pure=True).load(text))
+    except (YAMLError, ValidationError):
+        return None
 
 
 def _no_plan(**_: Any) -> Iterator[Any]:
