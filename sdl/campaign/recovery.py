@@ -10,7 +10,7 @@ from sdl.journal import kinds
 from sdl.journal.actions import ActionStatus, cut_off
 from sdl.journal.runs import stop_in_place
 from sdl.journal.state import CampaignState, StepState, TrialState
-from sdl.lab.procedure import Procedure
+from sdl.lab.procedure import BoundStep, Procedure
 from sdl.lab.spec import OnInterrupt
 
 __all__ = ["NextMove", "interrupted_entries", "next_move"]
@@ -114,6 +114,20 @@ def _after(index: int, procedure: Procedure) -> NextMove:
     return NextMove("step", procedure.begin_from(index + 1))
 
 
+def _stations_to_try(trial: TrialState, step: BoundStep, procedure: Procedure) -> list[str]:
+    """Stations of a step in the order in which they are tried, the one it was begun on first.
+
+    A sample lies where one of several stations was chosen for it, and does not follow the step to another.
+    """
+    every = [step.spec.station, *step.spec.other_stations]
+    if step.spec.choose == "first":
+        return every
+    begun = next(attempt.station for attempt in trial.steps if attempt.name == step.name)
+    if procedure.sample is not None:
+        return [begun]
+    return [begun, *(station for station in every if station != begun)]
+
+
 def _after_fault(trial: TrialState, last: StepState, index: int, procedure: Procedure, since: int) -> NextMove:
     """Try again after a wait; then on another station; then fail the trial, or pause."""
     step = procedure.steps[index]
@@ -123,7 +137,7 @@ def _after_fault(trial: TrialState, last: StepState, index: int, procedure: Proc
         for old in trial.steps
     )
     turn, tried = divmod(faults, 1 + step.spec.retries)
-    places = [step.spec.station, *step.spec.other_stations]
+    places = _stations_to_try(trial, step, procedure)
     if turn < len(places):
         again = procedure.begin_from(index) if turn == 0 else index
         wait = step.backoff * 2 ** (tried - 1) if tried else 0.0

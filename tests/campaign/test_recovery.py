@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sdl.campaign.recovery import interrupted_entries, next_move
 from sdl.journal import kinds
 from sdl.journal.state import CampaignState, RunState, StepState, TrialState
 from sdl.lab.procedure import BoundStep, Procedure
-from sdl.lab.spec import AnalysisSpec, StepSpec
+from sdl.lab.spec import AnalysisSpec, SampleSpec, StepSpec
 from sdl.model import TrialStatus
 
 
@@ -106,3 +107,17 @@ def test_what_a_dead_process_left_open_is_closed() -> None:
     assert run_body["doc"]["exit_status"] == "abort"
     assert (step_body["step"], step_body["attempt"], step_body["cause"]) == ("b", 1, "interrupted")
     assert list(interrupted_entries(CampaignState(id="c", trials={1: trial(A_DONE)}))) == []
+
+
+@pytest.mark.parametrize("sample", [True, False])
+def test_a_step_that_chose_its_station_is_tried_again_there(sample: bool) -> None:
+    """A retry goes to the station where the step was begun; to another only when no sample lies at the first."""
+    recipe = procedure(choose="any", other_stations={"t": {}, "u": {}}, retries=1)
+    if sample:
+        recipe = replace(recipe, sample=SampleSpec(made_by="a", place="p"))
+    begun = trial(A_DONE, B_FAULT)
+    begun = replace(begun, steps=(begun.steps[0], replace(begun.steps[1], station="t")))
+    assert next_move(begun, recipe, None).station == "t"
+    twice = replace(begun, steps=(*begun.steps, replace(begun.steps[1], attempt=2)))
+    move = next_move(twice, recipe, None)
+    assert (move.what, move.station) == (("fail", None) if sample else ("step", "s"))
