@@ -116,4 +116,5 @@ def judge(armed: Armed, now: Counters) -> Receipt:
         return Receipt(Verdict.DONE, text)
     if now.done == 0:
         return Receipt(Verdict.NOT_DONE, text)
-    return Receipt(Verdict.PARTIAL, text, {CARRIED[armed.kind]: armed.carried + now.done})
+    unit = {"unit": "uL"} if armed.kind == "DISP" else {}
+    return Receipt(Verdict.PARTIAL, text, {CARRIED[armed.kind]: armed.carried + now.done, **unit})

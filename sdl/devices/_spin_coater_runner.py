@@ -18,6 +18,10 @@ from sdl.protocols import Clock
 __all__ = ["Coater", "Order", "Runner"]
 
 
+_LOADING = 600.0
+"""Lab seconds for which a load that goes on is waited for."""
+
+
 class Coater(Protocol):
     """What an action needs of its coater."""
 
@@ -50,6 +54,7 @@ class Runner:
         self._coater = coater
         self._under_way = ""
         self._sent = False
+        self._load = ""
         self._interrupted = asyncio.Event()
 
     def interrupt(self) -> None:
@@ -81,8 +86,25 @@ class Runner:
         finally:
             self._under_way = ""
 
+    async def load_ended(self) -> None:
+        """Wait for the end of a load that was left alone: one that has begun cannot be stopped.
+
+        Raises:
+            Fault: it has no end, or the coater does not answer.
+        """
+        coater, end = self._coater, self._coater.clock.now() + _LOADING + 2 * self._coater.clock.speed
+        while self._load:
+            now = await coater.link.counters()
+            if now.tag != self._load or now.result != "RUN":
+                self._load = ""
+            elif coater.clock.now() > end:
+                raise coater.link.fault(f"does not come to the end of a load: {now.left:g} s left")
+            else:
+                await coater.poll_pause(now.left)
+
     async def _perform(self, order: Order) -> None:
         link = self._coater.link
+        await self.load_ended()
         before = await link.counters()
         if before.result == "RUN":
             raise link.fault(f"cannot {order.words}: it is busy for another {before.left:g} s with tag {before.tag}")
@@ -100,6 +122,8 @@ class Runner:
             )
             self._go_on(order)
         self._sent = True
+        if order.kind == "LOAD":
+            self._load = tag
         answer = await link.command(f"{order.kind} {tag} {order.parameters}".rstrip())
         try:
             left = float(answer["left"])
@@ -124,6 +148,7 @@ class Runner:
             if now.tag != tag:
                 raise link.fault(f"took tag {now.tag} while it was to {order.words} (tag {tag}): who else drives it?")
             if now.result != "RUN":
+                self._load = ""
                 return now
             if clock.now() > end:
                 raise link.fault(f"has not come to the end of it: {_progress(order, now)}, {now.left:g} s left")

@@ -50,7 +50,11 @@ class ThicknessGauge(Device):  # type: ignore[misc]
         timeout: wall seconds to connect, and for a reply, measuring included.
     """
 
-    effects: ClassVar[Mapping[str, str]] = {"trigger": "read"}
+    # Setting a value changes what the driver remembers, and nothing of the instrument.
+    effects: ClassVar[Mapping[str, str]] = {"trigger": "read", "thickness": "absolute", "cracked": "absolute"}
+
+    identity = ""
+    """Maker, model, serial number and firmware, once it is connected."""
 
     thickness = Component(_Quantity, value=0.0, units="nm", kind="hinted")
     cracked = Component(_Quantity, value=0, units="1", kind="normal")
@@ -71,6 +75,7 @@ class ThicknessGauge(Device):  # type: ignore[misc]
         """
         super().wait_for_connection(all_signals=all_signals, timeout=timeout)
         (identity,) = self._ask("*IDN?", limit=min(timeout, self._limit))
+        self.identity = identity
         if identity.count(",") != 3 or "gauge" not in identity.lower():
             raise self._fault(f"*IDN? gave {identity!r}; is this a thickness gauge?")
 

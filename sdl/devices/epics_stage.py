@@ -55,6 +55,8 @@ class EpicsStage(InstrumentDevice):
     effects: ClassVar[Mapping[str, Effect | Acts]] = {
         "set": Effect.ABSOLUTE,
         "eject": Acts(Effect.NON_REPEATABLE, arms=True),
+        # The record itself, for whom `set` is not enough: its variables take values, and its moves go to positions.
+        "motor": Effect.ABSOLUTE,
     }
 
     def __init__(
@@ -135,6 +137,11 @@ class EpicsStage(InstrumentDevice):
     def _nearest(self) -> float:
         """The position nearest to the ejector that is none, mm."""
         return self.high if self._ejector > self.high else self.low
+
+    async def identity(self) -> str:
+        """What the record is said to be, and the version of its code. Raises `Fault`."""
+        words, version = await self.link.get(".DESC", ".VERS")
+        return f"{words}, motor record {float(version):.4g} {self.link.address.prefix}"
 
     async def leave(self) -> None:
         """Let go of the connection; a motor that moves goes on to where it was sent."""

@@ -137,6 +137,10 @@ class Keithley2400(InstrumentDevice, Triggerable):
         await self._put_limit(self._limit)
         await self._put_nplc(self._cycles)
 
+    async def identity(self) -> str:
+        """Maker, model, serial number and firmware, as the instrument tells them (`*IDN?`). Raises `Fault`."""
+        return await self._link.query("*IDN?")
+
     async def leave(self) -> None:
         """Close the connection."""
         await self._link.close()

@@ -153,6 +153,11 @@ class MtSicsBalance(InstrumentDevice, Triggerable):
         """Check that a balance answers, by asking for its serial number."""
         await self._serial_number()
 
+    async def identity(self) -> str:
+        """Type and capacity, software and serial number, as the balance tells them. Raises `Fault`."""
+        told = [(await self.link.ask(command)).removeprefix("A").strip(' "') for command in ("I2", "I3", "I4")]
+        return "{}, software {}, serial number {}".format(*told)
+
     async def leave(self) -> None:
         """Close the connection."""
         await self.link.close()

@@ -93,6 +93,7 @@ class Ne1000Pump(InstrumentDevice):
         """uL/min"""
         self._watch = Watch(self.line.heartbeat, self._watchdog / 3)
         self._new_syringe = False
+        self._stops = 0
 
         source = f"ne1000://{self.line.link.address}".replace("tcp://", "")
         with self.add_children_as_readables(StandardReadableFormat.HINTED_UNCACHED_SIGNAL):
@@ -144,6 +145,10 @@ class Ne1000Pump(InstrumentDevice):
             await self.command(f"DIA{format_number(self._diameter)}")
             await self.command("VOLUL")
             self._new_syringe = False
+
+    async def identity(self) -> str:
+        """Maker, model and firmware, as the pump tells them (`VER`). Raises `Fault`."""
+        return f"New Era Pump Systems, {(await self.command('VER')).data}"
 
     async def greet(self) -> None:
         """Find out in which mode the pump listens; see `PumpLine.attach`."""
@@ -202,7 +207,14 @@ class Ne1000Pump(InstrumentDevice):
 
     async def run(self, rate: float, volume: float = 0.0) -> None:
         """Start from standstill: `rate` in uL/min, `volume` in uL, 0 for no end."""
-        await self.start(await self.make_ready(rate, volume))
+        stops = self._stops
+        delivery = await self.make_ready(rate, volume)
+        self._go_on(stops, rate)
+        await self.start(delivery)
+
+    def _go_on(self, stops: int, rate: float) -> None:
+        if self._stops != stops:
+            raise self.fault(f"was stopped before it ran at {rate:g} uL/min")
 
     async def receipt(self, action: ActionRecord) -> Receipt:
         """What became of a delivery, from the pump's counter. Waits for one that still runs.
@@ -216,9 +228,11 @@ class Ne1000Pump(InstrumentDevice):
         """Stop and confirm. Raises `UnsafeState` when the pump does not."""
         await self._watch.end()
         await self.line.halt()
+        await self._watch.end()  # what was on the line already may have begun it anew
 
     async def stop(self, success: bool = True) -> None:
         """Stop pumping, also a `dispense` under way, which then fails."""
+        self._stops += 1
         self.dispense.interrupt()
         await self.halt()
 
@@ -278,11 +292,15 @@ class Ne1000Pump(InstrumentDevice):
         if self.dispense.under_way:
             raise self.fault(f"cannot run at {rate:g} uL/min: it is dispensing a volume")
         number, unit = format_rate(rate)
+        stops = self._stops
         reply = await self.command("RAT")
+        self._go_on(stops, rate)
         if reply.moving and self._watch.progress and reply.data.endswith(unit):
             # Units cannot be changed while pumping, so the number goes alone (§5.4 of the manual).
             await self.command(f"RAT{number}")
-            _, moved = await self.moved()
+            moving, moved = await self.moved()
+            if not moving:
+                raise self.fault(f"was stopped while its rate was changed to {rate:g} uL/min")
             self._watch.begin(Progress(float(number) * RATE_UNITS[unit], 0.0, self.clock.now(), moved))
         else:
             await self.run(rate)

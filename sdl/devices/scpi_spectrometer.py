@@ -137,6 +137,10 @@ class ScpiSpectrometer(InstrumentDevice, Triggerable):
         await self._write_averages(self._averages)
         await self.greet()
 
+    async def identity(self) -> str:
+        """Maker, model, serial number and firmware, as the instrument tells them (`*IDN?`). Raises `Fault`."""
+        return await self._link.query("*IDN?")
+
     async def greet(self) -> None:
         """Read the axis of wavelengths."""
         axis = await self._link.query_array("TRAC:DATA? WAV")

@@ -144,6 +144,12 @@ class SecopDevice(InstrumentDevice):
             return str(error)
         return ""
 
+    async def identity(self) -> str:
+        """Name, firmware and protocol, as the node tells them. Raises `Fault`."""
+        about = await self.link.describe()
+        told = [str(about[key]) for key in ("equipment_id", "firmware") if about.get(key)]
+        return ", ".join([*told, await self.link.identify()])
+
     async def leave(self) -> None:
         """Close the connection; the node goes on by itself."""
         await self.link.close()

@@ -138,6 +138,10 @@ class SpinCoater(InstrumentDevice):
         if identity.count(",") != 3 or not identity.split(",")[1].startswith("SPC"):
             raise self.link.fault(f"is not a spin coater with this command set: it answers {identity!r} to ID?")
 
+    async def identity(self) -> str:
+        """Maker, model, serial number and version, as the coater tells them. Raises `Fault`."""
+        return await self.link.identity()
+
     async def leave(self) -> None:
         """Close the connection; what is under way goes on."""
         await self.link.close()
@@ -225,6 +229,7 @@ class SpinCoater(InstrumentDevice):
         check_limits(self.vacuum.name or "vacuum", value, "", 0, 1)
 
     async def _put_vacuum(self, value: int) -> None:
+        await self._runner.load_ended()
         await self.link.command(f"VAC {value}")
         status = await self._status()
         if status.vacuum != (value and status.chuck):

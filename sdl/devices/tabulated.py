@@ -206,6 +206,10 @@ class TabulatedInstrument(InstrumentDevice, Triggerable):
         if measuring:
             raise UnsafeState(self.name, f"{self._link.address}: goes on measuring after ABORt")
 
+    async def identity(self) -> str:
+        """Maker, model, serial number and firmware, as the instrument tells them (`*IDN?`). Raises `Fault`."""
+        return await self._link.query("*IDN?")
+
     async def leave(self) -> None:
         """Close the connection."""
         await self._link.close()

@@ -85,7 +85,7 @@ class UrRobot(InstrumentDevice):
             self.holding = link_signal_r(bool, f"{source}/GRIP?", self.program.holding)
             """Whether the gripper's sensor finds something."""
         with self.add_children_as_readables(StandardReadableFormat.UNCACHED_SIGNAL):
-            self.carries = link_signal_r(int, f"{source}/COUNT?", self._get_carries)
+            self.carries = link_signal_r(int, f"{source}/COUNT?", self._get_carries, unit="1")
             """Carries taken since the program's record began."""
             self.last_source = link_signal_r(str, f"{source}/LAST?source", self._get_last_source)
             """Where the last carry began; empty before the first."""
@@ -119,6 +119,11 @@ class UrRobot(InstrumentDevice):
             raise self.program.link.fault(f"the program knows no place {hints}; teach it, or correct the lab file")
         if not self._given:
             self.places = check_places(there)
+
+    async def identity(self) -> str:
+        """Model, serial number and software, as far as the dashboard of this version tells them. Raises `Fault`."""
+        told = [await self.dashboard.ask(q) for q in ("get robot model", "get serial number", "PolyscopeVersion")]
+        return ", ".join(["Universal Robots", *(text for text in told if not text.startswith("could not understand"))])
 
     async def leave(self) -> None:
         """Close both connections; a carry under way goes on to its end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ValidationError, model_validator
 
@@ -12,11 +12,14 @@ from sdl.plugins import suggest
 from sdl.simulators._settings import Deadman, InstrumentSettings, faults_of, quantity
 from sdl.simulators.film import FilmOptions
 
+Lease = TypeVar("Lease", bound=InstrumentSettings)
+
 __all__ = [
     "CoaterSettings",
     "FurnaceSettings",
     "Options",
     "PlainSettings",
+    "QuietSettings",
     "RobotSettings",
     "Settings",
     "StageSettings",
@@ -85,31 +88,45 @@ class RobotSettings(InstrumentSettings):
         return {"APPROACH": self.approach, "GRIP": self.grip, "TRAVEL": self.travel, "PLACE": self.place}
 
 
+def _needs_no_lease(setting: Lease) -> Lease:
+    if setting.deadman is not None:
+        raise ValueError("it has no `deadman`: it comes to rest by itself, and has nothing to make safe")
+    return setting
+
+
 class StageSettings(InstrumentSettings):
     """The sample stage."""
 
     role: Literal["stage"]
     velocity: Annotated[float, quantity("mm/s", 0.01, 1000)] = 20.0
     """mm/s"""
+    _safe = model_validator(mode="after")(_needs_no_lease)
 
 
 class PlainSettings(InstrumentSettings):
     """An instrument without settings of its own."""
 
-    role: Literal["balance", "glovebox", "probe", "gauge"]
+    role: Literal["glovebox", "probe"]
 
 
-Settings = CoaterSettings | FurnaceSettings | RobotSettings | StageSettings | PlainSettings
+class QuietSettings(InstrumentSettings):
+    """One without settings, in which nothing moves or heats, nor is under voltage."""
+
+    role: Literal["balance", "gauge"]
+    _safe = model_validator(mode="after")(_needs_no_lease)
+
+
+Settings = CoaterSettings | FurnaceSettings | RobotSettings | StageSettings | PlainSettings | QuietSettings
 _KINDS: dict[str, type[Settings]] = {
     "coater": CoaterSettings,
-    "balance": PlainSettings,
+    "balance": QuietSettings,
     "glovebox": PlainSettings,
     "furnace_a": FurnaceSettings,
     "furnace_b": FurnaceSettings,
     "robot": RobotSettings,
     "stage": StageSettings,
     "probe": PlainSettings,
-    "gauge": PlainSettings,
+    "gauge": QuietSettings,
 }
 
 

@@ -10,14 +10,21 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sdl.protocols import Clock
 from sdl.simulators._heater_course import Course, Leg
 
-__all__ = ["FirstOrderPlant", "ThermalPlant"]
+__all__ = ["FirstOrderPlant", "ThermalPlant", "Timepiece"]
 
 Array = npt.NDArray[np.float64]
 Source = Callable[[float, float], tuple[Course, float]]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
+
+
+class Timepiece(Protocol):
+    """What tells lab time, as every clock does."""
+
+    def now(self) -> float:
+        """Lab s."""
+        ...
 
 
 class ThermalPlant(Protocol):
@@ -48,7 +55,7 @@ class FirstOrderPlant:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Timepiece,
         *,
         gain: float = 150.0,
         time_constant: float = 60.0,
@@ -82,6 +89,11 @@ class FirstOrderPlant:
         """Its course from a temperature, degC, at a steady power, 0 to 1."""
         end = self.ambient + self.gain * power
         return Course(end, 0.0, temperature - end, self.time_constant)
+
+    @property
+    def remembered(self) -> float:
+        """Lab time from which on its past can be told, s."""
+        return self._legs[0].start
 
     def govern(self, source: Source) -> None:
         """Hand the plant to a controller.
@@ -161,7 +173,7 @@ class FirstOrderPlant:
         """Legs of a span, the last first, each with the part of it that lies in the span."""
         now = self._clock.now()
         self.advance(now)
-        first = self._legs[0].start
+        first = self.remembered
         if not first <= start <= end <= now:
             raise ValueError(f"lab times {start:g} s to {end:g} s are not within {first:g} s to {now:g} s")
         for leg in reversed(self._legs):

@@ -35,7 +35,12 @@ class InstrumentServer(ABC):
 
     @abstractmethod
     async def read_request(self, reader: asyncio.StreamReader) -> bytes:
-        """Bytes of the next request. Raises `asyncio.IncompleteReadError` when the connection ends."""
+        """Bytes of the next request.
+
+        Raises:
+            asyncio.IncompleteReadError: the connection ended.
+            asyncio.LimitOverrunError: the request has no end.
+        """
 
     @abstractmethod
     async def answer(self, request: bytes) -> bytes | None:
@@ -95,7 +100,9 @@ class InstrumentServer(ABC):
         self._connections[task] = writer
         try:
             if not any(probe.faults.unreachable for probe in self.probes()):
-                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                # A request without end is no request: the connection is closed, as when it ends amid one.
+                broken = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+                with contextlib.suppress(*broken, asyncio.CancelledError):
                     await self._converse(reader, writer)
         finally:
             writer.transport.abort()

@@ -108,6 +108,8 @@ class Controller:
             "get loaded program": lambda: f"Loaded program: {self.loaded}" if self.loaded else "No program loaded",
             "is in remote control": lambda: str(self.remote).lower(),
             "PolyscopeVersion": lambda: "URSoftware 5.12.2.1101534 (Jul 06 2022)",
+            "get robot model": lambda: "UR5",
+            "get serial number": lambda: "20225500000",
             "power on": self._power_on,
             "power off": self._power_off,
             "brake release": self._brake_release,

@@ -179,8 +179,6 @@ class BalanceServer(InstrumentServer):
         if beyond := self._beyond():
             return f"S {beyond}"
         net = self._gross() - self.tare
-        if status == "S":
-            self.probe.record("weigh", net=round(net, 6), tare=round(self.tare, 6))
         return f"S {status} {self._text(net)}"
 
     async def _when_stable(self, letters: str, take: Callable[[str], str]) -> str:

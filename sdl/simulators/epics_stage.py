@@ -150,6 +150,8 @@ class StageIoc:
             ".VMAX": number(self._settings[0], unit="mm/s"),
             ".ACCL": number(self._settings[1], unit="s", writable=True),
             ".EGU": text("mm"),
+            ".DESC": text("simulated sample stage"),
+            ".VERS": number(7.3),
             ".PREC": integer(3),
             ".MRES": number(1e-3, **length),
             ".ERES": number(1e-3, **length),

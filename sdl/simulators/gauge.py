@@ -81,10 +81,7 @@ class GaugeServer(InstrumentServer):
         self._last: float | None = None
 
     async def read_request(self, reader: asyncio.StreamReader) -> bytes:
-        try:
-            return await reader.readuntil(b"\n")
-        except asyncio.LimitOverrunError as error:
-            raise asyncio.IncompleteReadError(b"", None) from error
+        return await reader.readuntil(b"\n")
 
     async def answer(self, request: bytes) -> bytes:
         match request.decode("ascii", errors="replace").strip().upper():

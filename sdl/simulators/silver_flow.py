@@ -19,6 +19,25 @@ from sdl.simulators.spectrometer import SpectrometerServer
 __all__ = ["SilverFlowSimulation"]
 
 
+_CLOSED = 15.0
+"""Time constant with which the heater follows its working setpoint, s."""
+
+
+class _LabTime:
+    """A clock that begins at 0, as the time of a twin does."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.begin = clock.now()
+        self.speed = clock.speed
+
+    def now(self) -> float:
+        return self._clock.now() - self.begin
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+
 class SilverFlowSimulation:
     """Four pumps, a heater and a spectrometer; see `sdl.simulators.silver` for what they act on.
 
@@ -46,8 +65,8 @@ class SilverFlowSimulation:
     ) -> None:
         settings, chosen = checked(instruments, options)
         self._clock: Clock = clock or LabClock(speed)
-        self._begin = self._clock.now()
-        self.twin = SilverFlowTwin(lambda: self._clock.now() - self._begin, seed=seed, options=chosen)
+        self._time = _LabTime(self._clock)
+        self.twin = SilverFlowTwin(self._time.now, seed=seed, options=chosen)
         """What all instruments act on; its lab time begins at 0."""
         self._probes = {name: Probe(name, self._clock.now) for name in settings}
         self._leases = {name: setting.lease(chosen.deadman) for name, setting in settings.items()}
@@ -67,7 +86,7 @@ class SilverFlowSimulation:
 
     def _pump(self, name: str, setting: PumpSettings) -> SimulatedPump:
         def deliver(rate: float) -> None:
-            self.twin.set_flow(setting.role, rate, pump.changed_at - self._begin)
+            self.twin.set_flow(setting.role, rate, pump.changed_at - self._time.begin)
 
         pump = SimulatedPump(
             self._probes[name],
@@ -81,13 +100,14 @@ class SilverFlowSimulation:
     def _heater(self, name: str, setting: HeaterSettings) -> HeaterServer:
         return HeaterServer(
             self._probes[name],
-            self._clock,
+            self._time,
             self.twin.block,
             low=setting.low,
             high=setting.high,
             max_ramp=setting.max_ramp or 0.0,
             safe_temperature=20.0 if setting.safe_temperature is None else setting.safe_temperature,
             deadman=self._leases[name],
+            closed=_CLOSED,
         )
 
     def _spectrometer(self, name: str, setting: SpectrometerSettings) -> SpectrometerServer:

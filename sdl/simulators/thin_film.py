@@ -13,6 +13,7 @@ from sdl.simulators._film_settings import (
     CoaterSettings,
     FurnaceSettings,
     PlainSettings,
+    QuietSettings,
     RobotSettings,
     Settings,
     StageSettings,
@@ -76,7 +77,7 @@ class ThinFilmSimulation:
         instruments: device name → settings: `{role: coater, max_speed, max_volume, flow, load_time}`,
             `{role: furnace_a, low, high, max_ramp, safe_temperature}` and the same for `furnace_b`,
             `{role: robot, approach, grip, travel, place}`, `{role: stage, velocity}`, and roles `balance`, `glovebox`,
-            `probe` and `gauge`; for each of them `deadman`.
+            `probe` and `gauge`; `deadman` for each but stage, balance and gauge, which have nothing to make safe.
         seed: of what differs from film to film, of noise, and of the atmosphere.
         speed: lab seconds a wall second.
         clock: lab time; that of `speed` by default.
@@ -125,7 +126,7 @@ class ThinFilmSimulation:
                 return UrRobotServer(probe, clock, twin, places=PLACES, durations=setting.durations, deadman=deadman)
             case StageSettings():
                 return StageIoc(twin, probe, clock, velocity=setting.velocity)
-            case PlainSettings():
+            case PlainSettings() | QuietSettings():
                 return self._plain(probe, deadman)[setting.role]()
 
     def _plain(self, probe: Probe, deadman: float | None) -> Mapping[str, Callable[[], _Server]]:

@@ -12,11 +12,11 @@ import os
 import sys
 from pathlib import Path
 
+from sdl.lab.certificates import certificates_folder, issue, write_certificate
 from sdl.lab.labfile import load_lab
 from sdl.model import InputError, SdlError
 from sdl.testing._case import DeviceCase
 from sdl.testing._labcases import cases_of, read_exercises
-from sdl.testing.certificate import certificates_folder, issue, write_certificate
 from sdl.testing.device import DEVICE_CHECKS, DeviceReport, check_case
 
 FAILED = 2

@@ -149,21 +149,21 @@ class Bench:
                 await settled(method())
                 return
 
-    async def prepare(self) -> None:
-        """Do what has to be done before the device can be read; where it may not act, only what changes nothing."""
+    async def prepare(self, device: Any | None = None) -> None:
+        """Do what has to be done before a device can be read; where it may not act, only what changes nothing."""
         acts = self.case.prepare
         if acts is None:
-            acts = (Act(verb="trigger"),) if "trigger" in verbs_of(self.device) else ()
+            acts = (Act(verb="trigger"),) if "trigger" in verbs_of(device or self.device) else ()
         for number, act in enumerate(acts):
             if self.case.may_act or self.acts_of(act).effect is Effect.READ:
-                await self.perform(Deed(act, f"check/1/prepare/{number}"))
+                await self.perform(Deed(act, f"check/1/prepare/{number}"), device=device)
 
     async def usable(self) -> None:
         """Check that the device can be prepared and read."""
         await self.prepare()
         await self.read()
 
-    async def perform(self, deed: Deed, on_arm: OnArm | None = None) -> None:
+    async def perform(self, deed: Deed, on_arm: OnArm | None = None, *, device: Any | None = None) -> None:
         """Carry an action out as a campaign does, and wait for its end.
 
         Raises:
@@ -176,7 +176,9 @@ class Bench:
             if on_arm is not None:
                 await on_arm()
 
-        part = reached(self.device, deed.act.path)
+        if self.case.arrange is not None and self.simulation is not None:
+            await settled(self.case.arrange(self.simulation, deed.act))
+        part = reached(device or self.device, deed.act.path)
         token = _current.set(Action(deed.id, {}, arm, deed.evidence.update))
         try:
             status = getattr(part, deed.act.verb)(*deed.act.args)

@@ -60,6 +60,9 @@ class DeviceCase:
     """What has to be done after connecting before the device can be read; by default `trigger`, where there is one."""
     exercise: tuple[Act, ...] | None = None
     """What to try, within limits; by default each number that can be set is set to the middle of its limits."""
+    arrange: Callable[[Any, Act], object] | None = None
+    """Called with the simulation right before each act: what a person at the bench would do first, such as putting a
+    sample in its place. Of a simulated instrument only; may be a coroutine function."""
     beyond: tuple[Act, ...] = ()
     """Further actions that have to be refused with a `LimitError`, beside those that the limits themselves tell."""
     acts: bool | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from sdl.virtual import held_for
 
 __all__ = ["VERBS", "Limits", "finished", "limits_of", "parts_of", "reached", "readers_of", "settled", "verbs_of"]
 
@@ -94,7 +97,9 @@ def limits_of(part: Any) -> Limits | None:
     check = getattr(part, "check_value", None)
     if callable(check):
         try:
-            check(math.nan)
+            answer = check(math.nan)
+            if inspect.iscoroutine(answer):  # one that has to ask its instrument tells no limits
+                answer.close()
         except Exception as error:  # whatever a driver raises for a value that it does not take
             low, high = getattr(error, "low", None), getattr(error, "high", None)
             if isinstance(low, int | float) and isinstance(high, int | float):
@@ -124,12 +129,17 @@ async def settled(answer: Any) -> Any:
 
 async def finished(status: Any) -> None:
     """Wait for a status, of whichever kind, and raise what it raised."""
-    import asyncio
-
     if inspect.isawaitable(status):
         await status
-    elif callable(getattr(status, "wait", None)):  # classic ophyd
-        await asyncio.to_thread(status.wait)
+    elif callable(getattr(status, "add_callback", None)):  # classic ophyd, whose statuses end in a thread
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        status.add_callback(lambda *_: loop.call_soon_threadsafe(done.set))
+        held_for(status)
+        await done.wait()
+        error = status.exception(timeout=0)
+        if error is not None:
+            raise error
 
 
 Reading = Mapping[str, Mapping[str, Any]]

@@ -106,6 +106,7 @@ def check_device(
     effects: Mapping[str, Effect] | None = None,
     prepare: Iterable[Act] | None = None,
     exercise: Iterable[Act] | None = None,
+    arrange: Callable[[Any, Act], object] | None = None,
     beyond: Iterable[Act] = (),
     acts: bool | None = None,
     timeout: float | None = None,
@@ -129,6 +130,7 @@ def check_device(
         effects: as in a lab file.
         prepare: acts after connecting, without which the device cannot be read; by default `trigger`.
         exercise: acts to try; by default each settable number with limits, and `trigger`.
+        arrange: called with the simulation right before each act, to do what a person at the bench would do first.
         beyond: acts that have to be refused, beside those that the limits tell.
         acts: whether the device may act; by default a simulated one may and a real one may not.
         timeout: wall seconds for one exchange; by default 0.5 for a simulated instrument.
@@ -155,6 +157,7 @@ def check_device(
         effects=effects or {},
         prepare=None if prepare is None else tuple(prepare),
         exercise=None if exercise is None else tuple(exercise),
+        arrange=arrange,
         beyond=tuple(beyond),
         acts=acts,
         timeout=timeout,

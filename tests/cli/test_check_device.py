@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sdl.cli._check_device import check_device_command
+from sdl.lab.certificates import find_certificate, read_certificate
 from sdl.testing import DEVICE_CHECKS
 from sdl.testing.__main__ import main
-from sdl.testing.certificate import find_certificate, read_certificate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SOFT = """

@@ -183,7 +183,7 @@ async def test_an_attached_driver_reads_the_present(bench: Bench) -> None:
     bench.grams = 9.0
     assert 3.9 < await beside.present.get_value() < 8.9, "it is on its way from 4 g to 9 g"
     await beside.close()
-    assert {entry["action"] for entry in bench.server.probe.log} == {"weigh"}
+    assert bench.server.probe.log == [], "weighing changes nothing"
 
 
 @pytest.mark.parametrize("kind", MESSAGES)

@@ -72,6 +72,23 @@ async def test_setting_a_rate_runs_the_pump(chain: Chain) -> None:
     assert await chain.pump.status.get_value() == "S"
 
 
+@pytest.mark.parametrize("exchanges", [0.5, 1.5, 2.5])
+async def test_a_stop_during_a_change_of_rate(chain: Chain, exchanges: float) -> None:
+    """Whenever it comes, the pump stands still afterwards, whoever set the rate is told, and no reading is a fault."""
+    await chain.pump.rate.set(25.0)
+    chain.server.latency = 0.04  # one exchange: the rate is asked for, then set, then the counter is asked for
+    setting = asyncio.ensure_future(chain.pump.rate.set(50.0))
+    await asyncio.sleep(exchanges * chain.server.latency)
+    await chain.pump.stop(success=False)
+    (told,) = await asyncio.gather(setting, return_exceptions=True)
+    assert isinstance(told, Fault) or exchanges > 2, "the rate was set before it was stopped"
+    if isinstance(told, Fault):
+        assert "was stopped" in str(told)
+    assert await chain.pump.rate.get_value() == 0.0
+    await chain.pump.dispensed.get_value()
+    assert chain.flows[-1] == 0.0
+
+
 async def test_a_rate_in_another_unit_is_set_from_standstill(chain: Chain) -> None:
     """The pump refuses to change units on the run, so the driver stops it for a moment."""
     await chain.pump.rate.set(25.0)

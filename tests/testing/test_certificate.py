@@ -11,9 +11,9 @@ import pytest
 
 import sdl
 from sdl.devices import soft
+from sdl.lab.certificates import find_certificate, issue, read_certificate, write_certificate
 from sdl.model import InputError
 from sdl.testing import Act, DeviceReport, check_device
-from sdl.testing.certificate import find_certificate, issue, read_certificate, write_certificate
 
 MORNING = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 

@@ -17,8 +17,8 @@ Change = tuple[str, str]
 Load = Callable[[str, Change | None], ModuleType]
 
 FLAWS: dict[str, tuple[Change, set[str]]] = {
-    "dies of a line without end": (
-        ("except asyncio.LimitOverrunError as error:", "except ZeroDivisionError as error:"),
+    "dies of what is no ASCII": (
+        ('return await reader.readuntil(b"\\n")', 'return (await reader.readuntil(b"\\n")).decode("ascii").encode()'),
         {"garbage"},
     ),
     "has no limits": (("0 < volume <= self._largest", "0 < volume"), {"limits"}),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
-import numpy as np
+from sdl.simulators._heater_plant import FirstOrderPlant
 
 __all__ = ["HeatedBlock"]
 
 
-class HeatedBlock:
+class _Told(NamedTuple):
+    """Lab time from a function."""
+
+    now: Callable[[], float]
+
+
+class HeatedBlock(FirstOrderPlant):
     """A lump of heat capacity with a heater and a loss to ambient.
 
-    C dT/dt = P·power − U (T − ambient), integrated exactly between changes of power.
+    C dT/dt = P·power − U (T − ambient), known in closed form, now and in the past.
 
     Args:
         now: lab time, s.
@@ -33,35 +38,13 @@ class HeatedBlock:
         loss: float = 0.3,
         heater: float = 36.0,
     ) -> None:
-        self.ambient, self.heater, self.loss = ambient, heater, loss
-        self.time_constant = heat_capacity / loss
-        """s"""
-        self._now = now
-        self._power = 0.0
-        self._time, self._temperature = now(), ambient
-        self._past: deque[tuple[float, float]] = deque([(self._time, ambient)], maxlen=4096)
-
-    def temperature(self) -> float:
-        """degC, now."""
-        self._advance()
-        return self._temperature
-
-    def set_power(self, fraction: float) -> None:
-        """Heater power from now on, as a fraction of full power, 0 to 1."""
-        self._advance()
-        self._power = min(max(fraction, 0.0), 1.0)
+        self.heater, self.loss = heater, loss
+        super().__init__(_Told(now), gain=heater / loss, time_constant=heat_capacity / loss, ambient=ambient)
 
     def mean_temperature(self, start: float, end: float) -> float:
-        """Mean over a span of lab time, degC."""
-        self._advance()
-        times, temperatures = np.array([*self._past, (self._time, self._temperature)]).T
-        return float(np.interp(np.linspace(start, end, 33), times, temperatures).mean())
-
-    def _advance(self) -> None:
-        now = self._now()
-        target = self.ambient + self._power * self.heater / self.loss
-        decay = math.exp(-max(now - self._time, 0.0) / self.time_constant)
-        self._temperature = target + (self._temperature - target) * decay
-        self._time = now
-        if now - self._past[-1][0] >= 1.0:
-            self._past.append((now, self._temperature))
+        """Mean over a span of lab time, degC; of what lies before all that is remembered, the part after that."""
+        begin = max(start, self.remembered)
+        finish = max(begin, min(end, self._clock.now()))
+        if finish == begin:
+            return float(self.history(begin, finish)[1][0])
+        return self.integrate(lambda temperature: temperature, begin, finish) / (finish - begin)

@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import sdl
 from sdl.journal import canonical
 from sdl.model import InputError
 
@@ -95,7 +95,7 @@ def issue(report: Mapping[str, Any], *, at: datetime | None = None) -> Certifica
     body = {
         "schema": SCHEMA,
         "at": when.isoformat(timespec="seconds"),
-        "sdl": sdl.__version__,
+        "sdl": version("self-driving-lab"),
         **{key: report[key] for key in about},
         "report": {key: value for key, value in report.items() if key not in about},
     }
