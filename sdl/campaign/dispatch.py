@@ -138,6 +138,8 @@ class Dispatcher:
             self._learn(number, index, running.station, now - running.started - stand.setup)
             stand.next = index + 1
             stand.place, stand.also = None if task.frees else running.place or stand.place, ()
+        else:
+            stand.place, stand.also = self._whereabouts(number)
         if done and task.keep_until is not None and task.keep_until > index:
             stand.kept = tuple(dict.fromkeys((*stand.kept, running.station)))
         elif done:

@@ -1,4 +1,4 @@
-"""`make chaos`: kill the reference campaign at every fault point, and at pairs of them; judge; print what was found."""
+"""`make chaos`: kill a campaign at every fault point, or many of them, and at pairs; judge; print what was found."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.bench import Kill
-from chaos.harness import Harness, Reference, doubles
+from chaos.bench import Bench, Kill
+from chaos.film import FilmBench
+from chaos.harness import Harness, Reference, doubles, spread
 from chaos.runs import Case, Result, scratch
 from chaos.summary import Row, print_table, summary
 
@@ -29,11 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     work = Path(tempfile.mkdtemp(prefix="chaos-", dir=options.work))
     rows: list[Row] = []
-    with Harness(work, options.jobs) as harness, lines.open("a") as log:
+    film = options.lab == "thin-film"
+    with Harness(work, options.jobs, FilmBench if film else Bench) as harness, lines.open("a") as log:
         book = _Book(harness, lines, log)
-        for worker in _MODES[options.station]:
+        for worker in (False,) if film else _MODES[options.station]:
             reference = harness.reference(worker=worker)
-            rows += _worker_rows(book, options, reference) if worker else _process_rows(book, options, reference)
+            rows += (_film_rows if film else _worker_rows if worker else _process_rows)(book, options, reference)
     told = summary(rows, options.seed, time.monotonic() - begin)
     options.out.write_text(json.dumps(told, indent=1) + "\n")
     print_table(told)
@@ -44,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--lab", choices=("dosing", "thin-film"), default="dosing", help="whose campaign")
+    parser.add_argument(
+        "--kills", type=int, default=300, metavar="N", help="thin-film has more points: so many of them"
+    )
     parser.add_argument("--station", choices=_MODES, default="both", help="in the campaign's process, or in a worker's")
     parser.add_argument("--points", default=":", metavar="A:B", help="only points A to B, as in 100:200 or 100:")
     parser.add_argument("--doubles", type=int, default=500, metavar="N", help="kill during recovery N times")
@@ -60,6 +66,16 @@ def _process_rows(book: _Book, options: argparse.Namespace, reference: Reference
     singles = book.every("killed once", reference, points, options.points, lambda kill: Case((kill,)))
     pairs = [Case(pair) for pair in doubles(len(points), options.doubles, options.seed)]
     return [singles, book.run("killed twice", reference, pairs)]
+
+
+def _film_rows(book: _Book, options: argparse.Namespace, reference: Reference) -> list[Row]:
+    points = reference.points
+    chosen = [Case((point,)) for point in spread(points, options.kills, options.seed)]
+    pairs = [Case(pair) for pair in doubles(len(points), options.doubles, options.seed)]
+    return [
+        book.run("four in flight, killed once", reference, chosen),
+        book.run("four in flight, killed twice", reference, pairs),
+    ]
 
 
 def _worker_rows(book: _Book, options: argparse.Namespace, reference: Reference) -> list[Row]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 from chaos import checker
 from chaos.breaks import BREAK
@@ -126,6 +127,13 @@ class Bench:
         broken: what is broken on purpose in the campaign's process; see `chaos.breaks`.
     """
 
+    example: ClassVar[Path] = EXAMPLE
+    """Folder of the lab and its campaign."""
+    environment: ClassVar[Mapping[str, str]] = {}
+    """Of every command."""
+    modules: ClassVar[Sequence[str]] = ()
+    """That its commands import and those of other labs do not."""
+
     def __init__(self, forks: Forks, folder: Path, worker: Sequence[Kill] | None = None, *, broken: str = "") -> None:
         self.folder = folder
         self.store, self.truth, self.acks = folder / "sdl.db", folder / "truth.jsonl", folder / "acks"
@@ -133,23 +141,31 @@ class Bench:
         self._commands = 0
         self._worker = None if worker is None else _Worker(self, worker)
         folder.mkdir(parents=True)
-        for name in ("procedure.py", "campaign.yaml"):
-            shutil.copy(EXAMPLE / name, folder)
-        self._instruments = self.start("simulate", EXAMPLE / "lab.yaml", "--json", "--log", self.truth)
+        self._instruments = self.start("simulate", self._copy(), "--json", "--log", self.truth)
         try:
             self._write_lab(self._addresses())
+            self._prepare()
             if self._worker is not None:
                 self._worker.start()
         except BaseException:
             self.__exit__()
             raise
 
+    def _copy(self) -> Path:
+        """Put the files of a campaign into the folder; the lab file for its instruments."""
+        for name in ("procedure.py", "campaign.yaml"):
+            shutil.copy(self.example / name, self.folder)
+        return self.example / "lab.yaml"
+
+    def _prepare(self) -> None:
+        """Do what has to be done once before the campaign."""
+
     def start(self, *argv: str | Path, env: Mapping[str, str] | None = None) -> Child:
         """Start an `sdl` command in the folder."""
         self._commands += 1
         base = self.folder / f"{self._commands:02}-{argv[0]}"
         own = {"SDL_STATE_DIR": str(self.folder / "state"), "COLUMNS": "200"}
-        return self._forks.start(argv, base, {**own, **(env or {})})
+        return self._forks.start(argv, base, {**own, **self.environment, **(env or {})})
 
     def _addresses(self) -> dict[str, str]:
         deadline = time.monotonic() + _PATIENCE
@@ -161,7 +177,7 @@ class Bench:
         return addresses
 
     def _write_lab(self, addresses: Mapping[str, str]) -> None:
-        text = (EXAMPLE / "lab.yaml").read_text()
+        text = (self.example / "lab.yaml").read_text()
         for name, address in addresses.items():
             text, n = re.subn(rf"^  {name}: {{driver:", f'  {name}: {{address: "{address}", driver:', text, flags=re.M)
             assert n == 1, f"no device {name} in the lab file"
@@ -186,6 +202,8 @@ class Bench:
             elif ended is not None and self._worker is not None:
                 self._worker.ended(ended.ended.result(), session)
         if session.status is None:
+            child.signal(signal.SIGUSR1)
+            child.wait(2)
             child.signal(signal.SIGKILL)
             child.wait(_PATIENCE)
         session.trace, session.err = Trace.read(trace), child.err
@@ -220,6 +238,25 @@ class Bench:
             self.command("resolve", doubt["id"], verdict, "--note", note, "--by", "chaos", "--store", self.store)
             said.append(f"{doubt['key']} {verdict}: {doubt['message']}")
         return said
+
+    def looked_at(self) -> list[str]:
+        """What is wrong while the campaign's process is dead."""
+        return []
+
+    def judged(self, reference: Sequence[Any] | None) -> tuple[list[Any], list[str]]:
+        """What the campaign came to, and everything that does not hold.
+
+        Args:
+            reference: what an undisturbed one came to; None to judge only the rest.
+        """
+        record = self.record()
+        history = checker.history_of(record.entries)
+        return history, checker.check(record, history if reference is None else reference)
+
+    @staticmethod
+    def differing(one: Sequence[Any], other: Sequence[Any]) -> list[str]:
+        """What is not the same about two histories."""
+        return [] if one == other else [f"{one} is not {other}"]
 
     def record(self) -> checker.Record:
         """What there is to judge."""

@@ -6,9 +6,11 @@ may get fault points.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib
 import json
@@ -33,7 +35,7 @@ _PRELOADED = (
     "sdl.cli._run", "sdl.cli._worker", "sdl.cli._doubts", "sdl.cli._simulate", "sdl.journal._store",
     "sdl.journal._views", "sdl.journal._verify", "sdl.wire", "sdl.lab.opening", "sdl.devices.ne1000",
     "sdl.devices.modbus_heater", "sdl.simulators.silver_flow", "sdl.planners.sobol", "pint", "ruamel.yaml",
-    "chaos.points", "chaos.breaks",
+    "chaos.points", "chaos.breaks", "chaos.speed",
 )  # fmt: skip
 
 
@@ -71,12 +73,16 @@ class Child:
 
 
 class Forks:
-    """The process that forks. A context manager; for any number of threads."""
+    """The process that forks. A context manager; for any number of threads.
 
-    def __init__(self) -> None:
+    Args:
+        more: modules that it imports beside those that every command needs.
+    """
+
+    def __init__(self, more: Sequence[str] = ()) -> None:
         path = os.pathsep.join([str(_TESTS), *filter(None, [os.environ.get("PYTHONPATH", "")])])
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from chaos.forks import serve; serve()"],
+            [sys.executable, "-c", f"from chaos.forks import serve; serve({list(more)!r})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -131,9 +137,9 @@ def first_to_end(children: Sequence[Child], seconds: float) -> Child | None:
     return next((child for child in children if child.ended.done()), None)
 
 
-def serve() -> None:
+def serve(more: Sequence[str] = ()) -> None:
     """Start what standard input says, a line each, and tell how it ended, until the input ends."""
-    for name in _PRELOADED:
+    for name in (*_PRELOADED, *more):
         importlib.import_module(name)
     from sdl import plugins
     from sdl.model import units
@@ -159,6 +165,17 @@ def serve() -> None:
                 print(json.dumps({"pid": pid}), flush=True)
 
 
+def _tell_tasks(number: int, frame: Any) -> None:
+    """Write to standard error where every thread and every asyncio task is: what a process that hangs waits for."""
+    faulthandler.dump_traceback(all_threads=True)
+    for task in [found for found in gc.get_objects() if isinstance(found, asyncio.Task) and not found.done()]:
+        coroutine: Any = task.get_coro()
+        print(task.get_name(), file=sys.stderr)
+        while frame := getattr(coroutine, "cr_frame", None):
+            print(f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}", file=sys.stderr)
+            coroutine = coroutine.cr_await
+
+
 def _become(order: Mapping[str, Any]) -> NoReturn:
     """The command, in the process that was forked for it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nothing outlives the process that forks
@@ -174,9 +191,11 @@ def _become(order: Mapping[str, Any]) -> NoReturn:
     os.chdir(base.parent)
     os.environ.update(order["env"])
     sys.argv = ["sdl", *order["argv"]]
-    from chaos import breaks, points
+    signal.signal(signal.SIGUSR1, _tell_tasks)
+    from chaos import breaks, points, speed
 
     breaks.break_on_purpose(order["env"])
+    speed.hurry(order["env"])
     if points.TRACE in order["env"]:
         points.install(order["env"])
     from sdl.cli import main

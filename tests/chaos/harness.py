@@ -38,12 +38,13 @@ class Harness:
     Args:
         work: folder for the runs; those with violations stay in it.
         jobs: how many runs at a time.
+        kind: the lab.
     """
 
-    def __init__(self, work: Path, jobs: int = 2) -> None:
-        self._work = work
+    def __init__(self, work: Path, jobs: int = 2, kind: type[Bench] = Bench) -> None:
+        self._work, self._kind = work, kind
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="chaos")
-        self.forks = Forks()
+        self.forks = Forks(kind.modules)
         """Starts processes."""
         self._lock = threading.Lock()
         self._count = 0
@@ -58,7 +59,7 @@ class Harness:
         one, two = (self._pool.submit(self._run, case, None).result() for _ in range(2))
         assert not one.violations + two.violations, one.violations + two.violations
         assert one.sessions == two.sessions == 1
-        assert one.history == two.history, f"{one.history} is not {two.history}"
+        assert not (differing := self._kind.differing(one.history, two.history)), differing
         return Reference(one.history, one.points, one.worker_points)
 
     def run(
@@ -82,7 +83,7 @@ class Harness:
 
     def _run(self, case: Case, history: list[Any] | None) -> Result:
         name = "-".join(map(str, (*case.run, *(case.worker or ())))) or "reference"
-        return run_case(self.forks, self._folder(re.sub(r"[^\w.-]+", "-", name)[:60]), case, history)
+        return run_case(self.forks, self._folder(re.sub(r"[^\w.-]+", "-", name)[:60]), case, history, self._kind)
 
     def _folder(self, name: str) -> Path:
         with self._lock:
@@ -96,7 +97,7 @@ class Harness:
             worker: whether a worker has the station.
             broken: what is broken on purpose; see `chaos.breaks`.
         """
-        return Bench(self.forks, self._folder("bench"), () if worker else None, broken=broken)
+        return self._kind(self.forks, self._folder("bench"), () if worker else None, broken=broken)
 
     def __enter__(self) -> Self:
         return self
@@ -167,10 +168,13 @@ def _sort(point: str) -> str:
     """`pump 01RAT5000UM sent #2` → `pump RAT sent`; `journal a,b told #1` → `journal a,b told`."""
     words = point.split(" ")[:-1]
     if words[0] == "pump":
-        words[1] = words[1].lstrip("0123456789")[:3]
+        words[1:-1] = [words[1].lstrip("0123456789")[:3]]
     return " ".join(words)
 
 
 def _weight(point: str) -> int:
     """What is near an action that cannot be taken back comes first."""
-    return sum(word in point for word in ("action.", "RUN", "STP", "CLD", "VOL", "trial.", "step."))
+    return sum(
+        word in point
+        for word in ("action.", "RUN", "STP", "CLD", "VOL", "LOAD", "DISP", "SPIN", "CARRY", "trial.", "step.")
+    )

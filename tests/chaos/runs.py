@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos import checker
 from chaos.bench import Bench, Kill, Session
 from chaos.forks import Forks
 
@@ -70,7 +69,9 @@ class Result:
         }
 
 
-def run_case(forks: Forks, folder: Path, case: Case, reference: Sequence[Any] | None) -> Result:
+def run_case(
+    forks: Forks, folder: Path, case: Case, reference: Sequence[Any] | None, kind: type[Bench] = Bench
+) -> Result:
     """Run a campaign, die where the case says, go on until it ends, and judge.
 
     Args:
@@ -78,19 +79,19 @@ def run_case(forks: Forks, folder: Path, case: Case, reference: Sequence[Any] | 
         folder: for this run; removed when nothing is wrong.
         case: where to die.
         reference: history of an undisturbed campaign; None to judge only the rest.
+        kind: the lab.
     """
     begin = time.monotonic()
     result = Result(case)
-    with Bench(forks, folder, case.worker) as bench:
+    with kind(forks, folder, case.worker) as bench:
         _to_its_end(bench, case, result)
         result.worker_points = bench.worker_trace.points
         if bench.store.exists():
-            record = bench.record()
-            result.history = checker.history_of(record.entries)
-            result.receipts = sum(
-                e.kind == "action.resolved" and e.body["by"].startswith("instrument:") for e in record.entries
-            )
-            result.violations += checker.check(record, result.history if reference is None else reference)
+            entries = bench.record().entries
+            resolved = [e.body["by"] for e in entries if e.kind == "action.resolved"]
+            result.receipts = sum(by.startswith("instrument:") for by in resolved)
+            result.history, wrong = bench.judged(reference)
+            result.violations += wrong
         else:
             result.violations.append("history: there is no store")
     result.seconds = time.monotonic() - begin
@@ -110,6 +111,7 @@ def _to_its_end(bench: Bench, case: Case, result: Result) -> None:
             result.violations.append(f"session {number}: {session.err.strip()[-1500:]}")
         if session.status == -signal.SIGKILL and session.trace.ends_at(kill_at):
             result.died.append(session.trace.points[-1])
+            result.violations += bench.looked_at()
         elif session.status == 0:
             return
         elif not _goes_on(bench, session, result):

@@ -13,7 +13,7 @@ from chaos.harness import missed
 
 __all__ = ["Row", "print_table", "summary"]
 
-_KINDS = ("lost", "repeated", "history")
+_KINDS = ("lost", "repeated", "history", "ledger")
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Row:
             "lost": wrong["lost"],
             "repeated": wrong["repeated"],
             "histories differing": wrong["history"],
+            "ledgers unequal": wrong["ledger"],
             "other violations": sum(n for kind, n in wrong.items() if kind not in _KINDS),
             "median s": round(seconds[len(seconds) // 2], 2) if seconds else None,
         }
