@@ -105,6 +105,8 @@ class Coordinator:
         self.settling = Settling(self)
         self.tripped: dict[str, str] = {}
         """Station → interlock that stopped it."""
+        self.out: dict[str, str] = {}
+        """Station → why nothing begins there any more in this session."""
         self._safety = safety
         self.workers = workers
         self.keeping = keeping
@@ -223,6 +225,7 @@ class Coordinator:
                 if self.stopping:
                     self.settling.pulse()
                 elif running and asking is None and self.settling.waiting + self.turns.waiting == len(running):
+                    self._pause_reason = self._pause_reason or self._short
                     self.need_pause(*advice_on(self.state.doubts()))
                     self.settling.pulse()
         finally:
@@ -354,8 +357,20 @@ class Coordinator:
             try:
                 task.result()
             except PauseNeeded as needed:
-                self._pause_reason = self._pause_reason or needed
+                self._drain(needed)
         return running
+
+    def _drain(self, needed: PauseNeeded) -> None:
+        """A trial can only go on with a person: pause, at once or when the trials that can go on have ended."""
+        if needed.drains and self.turns.shares and not self.control.aborting:
+            self._short = self._short or needed
+        else:
+            self._pause_reason = self._pause_reason or needed
+
+    def put_out(self, station: str, why: str) -> None:
+        """Let nothing begin on a station any more in this session: a fault there lasts, or it may not be safe."""
+        self.out[station] = why
+        self.turns.look()
 
     def trial_ended(self, status: TrialStatus) -> None:
         """Count trials that the equipment failed, and pause after too many in a row."""

@@ -82,6 +82,8 @@ class Dispatcher:
         lab: places and stations.
     """
 
+    shares = True
+
     def __init__(self, campaign: Coordinator, procedure: Procedure, lab: LabSpec) -> None:
         self._campaign, self._procedure, self._lab = campaign, procedure, lab
         self._units = units_of(campaign.spec)
@@ -346,6 +348,8 @@ class Dispatcher:
     def _usable(self, name: str) -> bool:
         host = self._campaign.stations[name]
         devices = {d for step in self._procedure.steps for d in step.devices_on(name)}
+        if name in self._campaign.out:
+            return False
         return name not in self._campaign.tripped and host.blocked(tuple(sorted(devices))) is None
 
     def _taken(self) -> dict[str, int]:

@@ -34,9 +34,11 @@ _LOOK_AGAIN = 5.0
 class PauseNeeded(SdlError):
     """The campaign cannot go on without a person."""
 
-    def __init__(self, message: str, advice: str) -> None:
+    def __init__(self, message: str, advice: str, *, drains: bool = False) -> None:
         self.message = message
         self.advice = advice
+        self.drains = drains
+        """Whether trials that need nothing of what failed may go on to their ends first."""
         super().__init__(message)
 
 
@@ -116,7 +118,8 @@ class TrialRunner:
                     "--interrupted discard (give the trial up) or --interrupted resume (the step was done)",
                 )
             case "pause":
-                raise PauseNeeded(move.message, "look at the equipment, then run the campaign again")
+                self._campaign.put_out(self._campaign.state.trials[number].steps[-1].station, move.message)
+                raise PauseNeeded(move.message, "look at the equipment, then run the campaign again", drains=True)
             case "fail":
                 await self._analyst.fail(number, move.message, move.device)
             case "infeasible":
@@ -300,9 +303,11 @@ class TrialRunner:
         """
         complaints = await self._campaign.make_safe("fault", [station])
         if complaints:
+            self._campaign.put_out(station.name, "; ".join(complaints))
             raise PauseNeeded(
                 f"{error}; and not in a safe state: {'; '.join(complaints)}",
                 "go to the instrument and make it safe by hand, then run the campaign again",
+                drains=True,
             )
 
 

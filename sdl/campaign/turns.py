@@ -34,6 +34,8 @@ class Turns(Protocol):
 
     waiting: int
     """Trials that wait although nothing that is under way can help them."""
+    shares: bool
+    """Whether trials go on while one of them waits for a person: they need not have the same stations."""
 
     @property
     def room(self) -> bool:
@@ -81,6 +83,8 @@ class Turns(Protocol):
 
 class StationTurns:
     """A trial holds a station as long as its steps stay there."""
+
+    shares = False
 
     def __init__(self, campaign: Coordinator, procedure: Procedure) -> None:
         self._campaign, self._procedure = campaign, procedure
