@@ -70,7 +70,7 @@ def anneal(furnace_a: Any, *, anneal_temperature: float, anneal_time: float) -> 
 
 
 def measure(stage: Any, smu: Any, gauge: Any, *, positions: Sequence[float], settle: float = 10.0) -> Iterator[Any]:
-    """Read thickness and resistance at `positions` mm, each after `settle` s, and drop the film into the tray."""
+    """Read thickness and resistance at `positions` mm, each after `settle` s."""
 
     @bpp.run_decorator(md={"plan_name": "measure"})
     def probe() -> Iterator[Any]:
@@ -80,10 +80,23 @@ def measure(stage: Any, smu: Any, gauge: Any, *, positions: Sequence[float], set
             yield from bps.sleep(settle)
             yield from bps.trigger_and_read([stage, gauge, smu])
         yield from bps.checkpoint()
-        yield from bps.trigger(stage.eject, wait=True)
-        yield from bps.checkpoint()
 
     return (yield from probe())
+
+
+def eject(stage: Any) -> Iterator[Any]:
+    """Drop the film into the tray; the stage goes home by itself.
+
+    It is a step of its own: a step that reads the film and is done again has to find it where it was.
+    """
+
+    @bpp.run_decorator(md={"plan_name": "eject"})
+    def drop() -> Iterator[Any]:
+        yield from bps.trigger(stage.eject, wait=True)
+        yield from bps.checkpoint()
+        yield from bps.trigger_and_read([stage])
+
+    return (yield from drop())
 
 
 @quick

@@ -25,7 +25,7 @@ _LONGEST = 3600.0
 
 
 class Eject(Device, Triggerable):
-    """Triggerable: moves to the ejector, where what lies on the stage falls into the tray.
+    """Triggerable: moves to the ejector, where what lies on the stage falls into the tray, and the stage goes home.
 
     Args:
         link: to the record.
@@ -40,13 +40,13 @@ class Eject(Device, Triggerable):
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
-        """Go to the ejector, first away from it where the stage stands there already.
+        """Go to the ejector, first away from it where the stage was stopped there, and wait until it is home.
 
         Raises:
             Fault: the stage failed, or the IOC did not count it.
         """
         link, mover, clear = self._parts
-        position, here = await link.get(":EJECT", ".RBV")
+        position, home, here = await link.get(":EJECT", ":HOME", ".RBV")
         if abs(here - position) < CLEAR:
             await mover.go(clear())
         noted: dict[str, Any] = {}
@@ -58,11 +58,11 @@ class Eject(Device, Triggerable):
             if action is not None:
                 await action.arm(**noted)
 
-        await mover.go(float(position), arm)
+        await mover.go(float(position), arm, then=float(home))
         (count,) = await link.get(":EJECTED")
         if int(count) != noted["baseline"] + 1:
             raise link.fault(
-                f"is at the ejector, and its counter went from {noted['baseline']} to {int(count)}; look into the tray"
+                f"was at the ejector, and its counter went from {noted['baseline']} to {int(count)}; look into the tray"
             )
 
 

@@ -42,12 +42,15 @@ class Mover:
         """Whether a move of this driver is."""
         self._interrupted = False
 
-    async def go(self, target: float, before: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def go(
+        self, target: float, before: Callable[[], Awaitable[None]] | None = None, *, then: float | None = None
+    ) -> None:
         """Move and wait until the motor stands still there.
 
         Args:
             target: mm.
             before: called right before the put that moves.
+            then: where the motor goes from there by itself before it stands still, mm; nowhere when left out.
 
         Raises:
             LimitError: outside the limits of the record; nothing was sent.
@@ -68,18 +71,24 @@ class Mover:
                 raise self._link.fault(f"cannot go to {target:g} mm: {what}")
             if before is not None:
                 await before()
-            await self._move(float(start), target, float(speed), float(ramp))
+            await self._move(float(start), (target, target if then is None else then), float(speed), float(ramp))
         finally:
             self.under_way = False
 
-    async def _move(self, start: float, target: float, speed: float, ramp: float) -> None:
+    async def _move(self, start: float, way: tuple[float, float], speed: float, ramp: float) -> None:
+        target, rest = way
         self._go_on(target)
+
+        def estimate(here: float) -> float:
+            """Seconds from here; it is not known whether it has been at the target, so it may be less."""
+            return travel_time(target - here, speed, ramp) + travel_time(rest - target, speed, ramp)
+
         put: AsyncStatus[None] | None = None
         try:
             with outside():
                 put = self._motor.user_setpoint.set(target, timeout=None)
                 await self._taken(put, target)
-            await self._arrived(put, target, lambda here: travel_time(target - here, speed, ramp), start)
+            await self._arrived(put, way, estimate, start)
         except BaseException:
             with contextlib.suppress(Exception):  # what went wrong first is what is told
                 await self.halt()
@@ -110,8 +119,9 @@ class Mover:
         raise self._link.fault(f"did not take the position {target:g} mm within {self._link.timeout:g} s")
 
     async def _arrived(
-        self, put: AsyncStatus[None], target: float, estimate: Callable[[float], float], start: float
+        self, put: AsyncStatus[None], way: tuple[float, float], estimate: Callable[[float], float], start: float
     ) -> None:
+        target, rest = way
         expected = estimate(start)
         begun = self._clock.now()
         # A fifth more than it takes, and two wall seconds for a busy computer.
@@ -125,13 +135,13 @@ class Mover:
                 break
             if self._clock.now() > end:
                 raise self._link.fault(
-                    f"did not come to {target:g} mm: it is at {here:g} mm after {self._clock.now() - begun:.3g} s, and "
+                    f"did not come to {_said(way)}: it is at {here:g} mm after {self._clock.now() - begun:.3g} s, and "
                     f"{expected:.3g} s should have been enough; is something in its way?"
                 )
             left = max(estimate(float(here)), 0.1)
         await self._answered(put, target, float(here))
-        if abs(here - target) > self._tolerance:
-            raise self._link.fault(f"stopped at {here:g} mm on its way to {target:g} mm; somebody may have stopped it")
+        if abs(here - rest) > self._tolerance:
+            raise self._link.fault(f"stopped at {here:g} mm on its way to {_said(way)}; somebody may have stopped it")
 
     async def _pause(self, put: AsyncStatus[None], seconds: float) -> None:
         """Lab time; until the put is answered, where that does not depend on who is faster."""
@@ -168,3 +178,8 @@ class Mover:
             f"{self._link.address}: did not stop within {_STOPPING:g} s, and is at {here:g} mm; switch it off by hand"
         )
         raise UnsafeState(self._link.owner(), text)
+
+
+def _said(way: tuple[float, float]) -> str:
+    target, rest = way
+    return f"{target:g} mm" if rest == target else f"{target:g} mm and from there to {rest:g} mm"

@@ -1,9 +1,9 @@
 """Driver of a sample stage on an EPICS motor record, with an ejector at one end of its travel.
 
 The record is that of the EPICS motor module, https://epics-modules.github.io/motor; its signals are those of
-`ophyd_async.epics.motor.Motor`, over Channel Access. The IOC has three variables besides: `PREFIX:EJECT`, where the
-ejector is (mm), `PREFIX:EJECTED`, how often it has ejected since the IOC was started, and `PREFIX:BOOTED`, when that
-was (Unix seconds).
+`ophyd_async.epics.motor.Motor`, over Channel Access. The IOC has four variables besides: `PREFIX:EJECT`, where the
+ejector is (mm), `PREFIX:HOME`, where the stage goes from there by itself (mm; DMOV is 0 until it is there),
+`PREFIX:EJECTED`, how often it has ejected since the IOC was started, and `PREFIX:BOOTED`, when that was (Unix seconds).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class EpicsStage(InstrumentDevice):
 
     A move is done when the record says that the motor stands still (DMOV), the put to VAL is answered, and the
     readback is within `tolerance` of what was asked for. `bps.trigger(stage.eject)` moves to the ejector, where what
-    lies on the stage falls into the tray; a plain move never does.
+    lies on the stage falls into the tray, and back home; a plain move never does.
 
     Where the IOC is comes with the address, so no environment variable has to be set; see `sdl.devices._epics_names`.
     There are no stop exchanges: in Channel Access a request needs the numbers that the server gave to an open
@@ -87,7 +87,7 @@ class EpicsStage(InstrumentDevice):
         """How often it has ejected since the IOC was started."""
         self._mover = Mover(self.motor, self.link, clock, precision)
         self.eject = Eject(self.link, self._mover, self._nearest)
-        """Moves to the ejector: trigger it and wait."""
+        """Moves to the ejector and home: trigger it and wait."""
         self._ejector = math.inf
         super().__init__(name, clock)
 

@@ -2,15 +2,17 @@
 
 The record has the fields that clients of motors use, with the meaning they have in the EPICS motor record
 (https://epics-modules.github.io/motor): a put to VAL within LLM and HLM moves, and is answered when DMOV is 1 again;
-one outside sets LVIO and is forgotten; STOP and SPMG stop. `PREFIX:EJECT` is where the ejector is (mm),
-`PREFIX:EJECTED` counts how often the stage has come there, and `PREFIX:BOOTED` is when the IOC was started (Unix
-seconds): the counter begins at 0 then.
+one outside sets LVIO and is forgotten; STOP and SPMG stop. A stage that has come to the ejector goes home by itself,
+and DMOV is 0 until it is there. `PREFIX:EJECT` is where the ejector is and `PREFIX:HOME` where the stage goes from
+there (mm), `PREFIX:EJECTED` counts how often the stage has come to the ejector, and `PREFIX:BOOTED` is when the IOC was
+started (Unix seconds): the counter begins at 0 then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import Any, Protocol
 
@@ -26,13 +28,15 @@ EJECT = 120.0
 """Where the film falls into the tray, mm."""
 _THERE = 1e-6
 """mm"""
+_CLEAR = 1.0
+"""How far from the ejector nothing falls, mm."""
 
 
 class StagePlant(Protocol):
     """What lies on the stage."""
 
     def moved(self, position_mm: float) -> None:
-        """The stage has come to rest; at `EJECT` what lies on it falls into the tray."""
+        """The stage has come to `position_mm`; at `EJECT` what lies on it falls into the tray."""
         ...
 
 
@@ -62,7 +66,8 @@ class StageIoc:
 
     Args:
         plant: what lies on it; nothing by default.
-        probe: faults and log: `move`, `arrive`, `stop`, `eject`, with positions in mm.
+        probe: faults and log: `move`, `arrive`, `stop`, `eject`, with positions in mm; the way home is
+            a part of an eject.
         clock: lab time; motions take theirs on it.
         port: 0 lets the system choose.
         prefix: name of the record; by default one that no other simulation on this computer has.
@@ -70,7 +75,7 @@ class StageIoc:
         acceleration_time: s to get to it.
         low: lowest position, mm.
         high: highest position, mm; the ejector is at it or below.
-        eject: where the ejector is, mm.
+        eject: where the ejector is, mm; the stage's home is the end of its travel that is farther from there.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class StageIoc:
         self._plant: StagePlant = plant or BarePlant()
         self._clock, self._server, self._prefix = clock, CaServer(probe, port=port), prefix
         self._limits, self._eject = (low, high), eject
+        self._home = low if eject - low >= high - eject else high
         self._settings = (velocity, acceleration_time)
         self._position = self._target = low
         self._motion: _Motion | None = None
@@ -165,6 +171,7 @@ class StageIoc:
             ".LLS": integer(0, get=lambda: int(self.position <= low + _THERE)),
             ".OUT": text("simulated"),
             ":EJECT": number(self._eject, **length),
+            ":HOME": number(self._home, **length),
             ":EJECTED": integer(0, get=lambda: self.ejected),
             ":BOOTED": number(time.time(), unit="s", precision=3),
         }  # fmt: skip
@@ -185,6 +192,20 @@ class StageIoc:
             await asyncio.shield(asyncio.gather(running, return_exceptions=True))
 
     async def _move(self, target: float) -> None:
+        await self._travel(target)
+        self._arrived(target)
+        if abs(target - self._eject) <= _THERE:
+            self.ejected += 1
+            self.probe.record("eject", count=self.ejected)
+        self._plant.moved(target)
+        if abs(target - self._eject) <= _THERE:
+            await self._travel(self._home)
+            self._arrived(self._home)
+            self._plant.moved(self._home)
+        self._running = None
+        await self._tell()
+
+    async def _travel(self, target: float) -> None:
         while True:
             if self.probe.faults.stuck:
                 self._free.clear()
@@ -195,9 +216,7 @@ class StageIoc:
             with contextlib.suppress(_Interrupted):
                 await self._pass(motion.seconds)
                 break
-        self._running = self._motion = None
-        self._arrived(target)
-        await self._tell()
+        self._motion = None
 
     async def _pass(self, seconds: float) -> None:
         """Lab time, unless the motor gets stuck meanwhile."""
@@ -223,10 +242,6 @@ class StageIoc:
     def _arrived(self, position: float) -> None:
         self._position = self._target = position
         self.probe.record("arrive", position=position)
-        if abs(position - self._eject) <= _THERE:
-            self.ejected += 1
-            self.probe.record("eject", count=self.ejected)
-        self._plant.moved(position)
 
     def _rest(self) -> bool:
         """Stop where it is; whether it moved."""
@@ -241,8 +256,14 @@ class StageIoc:
     async def _halt(self) -> None:
         if self._rest():
             self.probe.record("stop", position=self._position)
-            self._plant.moved(self._position)
+            self._plant.moved(self._clear(self._position))
             await self._tell()
+
+    def _clear(self, position: float) -> float:
+        """What a plant is told of a stop: one beside the ejector drops nothing, as only an arrival there does."""
+        if abs(position - self._eject) < _CLEAR:
+            return self._eject + math.copysign(_CLEAR, self._home - self._eject)
+        return position
 
     async def _tell(self) -> None:
         """Those who monitor the record hear of it."""

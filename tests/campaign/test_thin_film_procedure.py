@@ -36,8 +36,8 @@ class Bench:
     def __init__(self, lab: Lab, clock: Clock, simulation: ThinFilmSimulation, stations: dict[str, Station]) -> None:
         self.lab, self.clock, self.simulation, self.stations = lab, clock, simulation, stations
 
-    async def film(self, values: Mapping[str, float], bed: str = "bed_a") -> list[RunRecord]:
-        """Take one film through the five steps; what the scheduler would choose is given."""
+    async def film(self, values: Mapping[str, float], bed: str = "bed_a", until: str = "eject") -> list[RunRecord]:
+        """Take one film through the six steps, or up to one of them; what the scheduler would choose is given."""
         at = {"to_furnace": ("chuck", bed), "to_probe": (bed, "probe_stage")}
         runs = []
         for step in self.lab.spec.procedures["film"].steps:
@@ -46,6 +46,8 @@ class Bench:
             moved = dict(zip(("source", "target"), at.get(step.name, ()), strict=False))
             station = bed.replace("bed", "furnace") if step.name == "anneal" else step.station
             runs.append(await self._run(step, station, {**step.with_, **moved, **values}))
+            if step.name == until:
+                break
         return runs
 
     async def _run(self, step: StepSpec, station: str, values: Mapping[str, Any]) -> RunRecord:
@@ -150,6 +152,29 @@ def test_real_and_virtual_time_agree() -> None:
     real, (virtual, _) = asyncio.run(at_speed()), _virtually(SHORT, "bed_b")
     for name, outcome in real.items():
         assert outcome.value == pytest.approx(virtual[name].value, rel=0.02), name
+
+
+def test_measuring_again_finds_the_film() -> None:
+    """A film that was measured lies on the stage until it is ejected, which is a step of its own."""
+
+    async def work(clock: VirtualClock) -> tuple[list[float], list[RunRecord], float]:
+        async with _bench(clock) as bench:
+            steps = {step.name: step for step in bench.lab.spec.procedures["film"].steps}
+            assert list(steps) == ["coat", "to_furnace", "anneal", "to_probe", "measure", "eject"]
+            runs = await bench.film(SHORT, until="measure")
+            twin = bench.simulation.twin
+            assert (len(twin.tray), list(twin.films())) == (0, ["probe_stage"])
+            again = await bench._run(steps["measure"], "probing", steps["measure"].with_)
+            found = [bench.analyse([run])["conductivity"].value for run in (runs[-1], again)]
+            began = clock.now()
+            ejected = await bench._run(steps["eject"], "probing", {})
+            assert [film.number for film in twin.tray] == [1]
+            return found, [ejected], clock.now() - began
+
+    (first, second), (ejected,), took = run_virtually(work)
+    assert first == pytest.approx(second, rel=0.02)
+    assert ejected.readings("stage-position") == [0.0]
+    assert took == pytest.approx(10.0, abs=1.0)
 
 
 def test_virtual_time_is_quick_and_repeats_itself() -> None:

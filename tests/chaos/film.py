@@ -58,7 +58,8 @@ class FilmBench(Bench):
         film = lab["procedures"]["film"]["steps"]
         for step in film:
             step["time_limit"] = "48 h"  # at this speed a busy machine is slow by lab hours
-        film[-1]["with"] = {"positions": [47, 53], "settle": 10}
+            if step["name"] == "measure":
+                step["with"] = {"positions": [47, 53], "settle": 10}
         quiet = {"film_spread": 0.0, "resistance_noise": 0.0, "thickness_noise": 0.0}
         lab["simulation"]["options"] |= {**quiet, "substrates": _SUBSTRATES, "ink": f"{_INK} mL", "humidity": 0}
         lab["simulation"]["speed"] = _SPEED

@@ -29,7 +29,7 @@ ACTS: Mapping[tuple[str, str], str] = {
 _ACCEPTED = {"LOAD": "load", "DISP": "dispense", "SPIN": "spin"}
 WANTED = {"load": 1, "dispense": 1, "spin": 1, "carry": 2, "hold": 1, "eject": 1}
 """Per trial."""
-STEPS = ["coat", "to_furnace", "anneal", "to_probe", "measure"]
+STEPS = ["coat", "to_furnace", "anneal", "to_probe", "measure", "eject"]
 DIGIT = 0.01
 """uL, the last digit of the coater's syringe."""
 SPIN = 45.0

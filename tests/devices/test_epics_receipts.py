@@ -14,7 +14,7 @@ from sdl.model import Fault, Refusal
 from sdl.protocols import ActionRecord, Effect, Verdict
 from tests.devices.staging import Rig, begin_library
 
-PUT = 10
+PUT = 11
 """How many requests of an eject come before the put that moves."""
 
 
@@ -78,18 +78,34 @@ async def test_an_eject_that_has_happened_is_done(rig: Rig, book: Book) -> None:
     assert (book.evidence["baseline"], book.evidence["position"], book.evidence["unit"]) == (0, 120.0, "mm")
     receipt = await rig.stage.receipt(book.record())
     assert receipt.verdict is Verdict.DONE
-    assert receipt.text == "ejected counter 1, 0 before; the stage is at 120 mm"
+    assert receipt.text == "ejected counter 1, 0 before; the stage is at 0 mm"
     await rig.stage.close()
     rig.stage = await rig.driver()
     assert (await rig.stage.receipt(book.record())).verdict is Verdict.DONE
 
 
 async def test_ejecting_twice_ejects_twice(rig: Rig) -> None:
-    """A stage that stands at the ejector moves away first, or nothing would fall."""
+    """Each time the stage comes to the ejector and goes home, and the eject is over when it stands there."""
+    for count in (1, 2):
+        await rig.stage.eject.trigger()
+        assert (rig.ioc.ejected, rig.ioc.position, rig.ioc.moving) == (count, 0.0, False)
+    assert [entry["target"] for entry in rig.actions("move")] == [120.0, 120.0]
+    assert [entry["position"] for entry in rig.actions("arrive")] == [120.0, 0.0, 120.0, 0.0]
+
+
+async def test_stopped_on_its_way_home_is_done(rig: Rig, book: Book) -> None:
+    """The film has fallen, though the eject is not over: a fault, and the receipt says DONE."""
+    rig.clock.speed = 20.0
+    trying = asyncio.ensure_future(book.perform(rig.stage))
+    while not rig.ioc.ejected:
+        await asyncio.sleep(0.005)
+    await rig.stage.stop()
+    with pytest.raises(Fault, match="was stopped on its way to 120 mm"):
+        await trying
+    assert 0 < rig.ioc.position <= 120
+    assert (await rig.stage.receipt(book.record())).verdict is Verdict.DONE
     await rig.stage.eject.trigger()
-    await rig.stage.eject.trigger()
-    assert rig.ioc.ejected == 2
-    assert [entry["target"] for entry in rig.actions("move")] == [120.0, 119.0, 120.0]
+    assert (rig.ioc.ejected, rig.ioc.position) == (2, 0.0)
 
 
 async def test_no_move_ejects(rig: Rig) -> None:

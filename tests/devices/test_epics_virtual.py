@@ -158,12 +158,17 @@ def test_a_stuck_motor_is_given_up_in_virtual_time() -> None:
 
 
 def test_ejecting_and_its_receipt() -> None:
-    """The counter counts in virtual time as in any other."""
+    """The counter counts in virtual time as in any other, and an eject takes what its two ways take."""
 
     async def eject(ioc: StageIoc, stage: EpicsStage, clock: VirtualClock) -> None:
         for _ in range(3):
             await stage.set(60.0)
+            began = clock.now()
             await stage.eject.trigger()
+            assert clock.now() - began == pytest.approx(
+                travel_time(60.0, 20.0, 0.2) + travel_time(120.0, 20.0, 0.2), abs=0.01
+            )
+            assert (ioc.position, ioc.moving) == (0.0, False)
 
     assert virtually(eject).ejected == 3
 

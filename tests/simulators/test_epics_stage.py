@@ -179,14 +179,61 @@ async def test_the_stop_button_of_the_record(bench: Bench) -> None:
 
 
 async def test_coming_to_the_ejector_is_counted(bench: Bench) -> None:
-    """The plant hears of each rest, the counter only of those at the ejector."""
-    for position in (10.0, EJECT, 20.0, EJECT):
+    """The plant hears of each arrival, the counter only of those at the ejector, from where the stage goes home."""
+    for position, rest in ((10.0, 10.0), (EJECT, 0.0), (20.0, 20.0), (EJECT, 0.0)):
         await bench.link.send(".VAL", position)
-        while bench.ioc.moving or bench.ioc.position != position:
-            await asyncio.sleep(0.005)
-    assert bench.plant.rests == [10.0, EJECT, 20.0, EJECT]
+        await _still(bench)
+        assert await bench.link.get(".VAL", ".RBV", ".DMOV") == [rest, rest, 1]
+    assert bench.plant.rests == [10.0, EJECT, 0.0, 20.0, EJECT, 0.0]
     assert (await bench.link.get(":EJECTED"))[0] == bench.ioc.ejected == 2
     assert [entry["count"] for entry in bench.ioc.probe.log if entry["action"] == "eject"] == [1, 2]
+
+
+async def _still(bench: Bench) -> None:
+    """Wait until what was asked for has been done."""
+    await bench.link.get(".DMOV")
+    while bench.ioc.moving:
+        await asyncio.sleep(0.005)
+
+
+async def test_it_moves_until_it_is_home(bench: Bench) -> None:
+    """DMOV is 0 on the way to the ejector and on the way from there, and a new target ends the way home."""
+    bench.clock.speed = 20.0
+    await bench.link.send(".VAL", EJECT)
+    while not bench.ioc.ejected:
+        await asyncio.sleep(0.005)
+    assert (await bench.link.get(".DMOV"))[0] == 0
+    await bench.link.send(".VAL", 30.0)
+    await _still(bench)
+    assert bench.ioc.position == 30.0
+    assert bench.plant.rests == [EJECT, 30.0]
+
+
+async def test_a_stop_at_the_ejector_drops_nothing(bench: Bench) -> None:
+    """Only an arrival there does: what was put onto the stage meanwhile stays on it, and is not counted."""
+    bench.clock.speed = 20.0
+    await bench.link.send(".VAL", EJECT)
+    while not bench.ioc.ejected:
+        await asyncio.sleep(0.001)
+    bench.ioc.probe.faults.inject("stuck")
+    await bench.link.send(".STOP", 1)
+    stood = bench.ioc.position
+    bench.ioc.probe.faults.clear()
+    await bench.link.send(".STOP", 1)
+    await bench.link.get(".DMOV")
+    assert bench.plant.rests.count(EJECT) == bench.ioc.ejected == 1
+    assert bench.plant.rests[-1] == min(stood, EJECT - 1)
+
+
+async def test_a_motor_that_is_stopped_as_it_leaves_drops_nothing(bench: Bench) -> None:
+    """From where it stands at the ejector a move that is stopped at once has gone nowhere, and nothing falls."""
+    bench.ioc._position = EJECT
+    bench.ioc.probe.faults.inject("stuck")
+    await bench.link.send(".VAL", 50.0)
+    await bench.link.send(".STOP", 1)
+    await bench.link.get(".DMOV")
+    assert (bench.plant.rests, bench.ioc.ejected) == ([EJECT - 1], 0)
+    assert [entry["action"] for entry in bench.ioc.probe.log] == ["move", "stop"]
 
 
 async def test_a_client_that_ends_does_not_stop_the_motor(bench: Bench) -> None:
