@@ -46,7 +46,7 @@ def test_a_violated_interlock_keeps_a_step_from_beginning(tmp_path: Path) -> Non
 
 def test_a_trip_stops_the_station_and_the_campaign_goes_on_later(tmp_path: Path) -> None:
     """A trip during a step stops it, makes the station safe and pauses; without the cause, the campaign goes on."""
-    path = silver_lab(tmp_path / "lab", trials=1, speed=400.0)
+    path = silver_lab(tmp_path / "lab", trials=1, speed=100.0)
     edit(path, lambda data: data["problem"]["parameters"]["temperature"].update(low=80))
     with_interlock(path, "heater.temperature < 60 degC")
     campaign = Campaign.from_yaml(path, store=tmp_path / "lab.db")

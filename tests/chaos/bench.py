@@ -265,7 +265,8 @@ class Bench:
         if self._worker is not None:
             record.orders = checker.read_acks(self.folder / "worker-acks")
             spool = self.folder / "bench.spool.db"
-            record.spool = checker.read_store(spool, entries[0].campaign)[0] if spool.exists() else []
+            there = spool.exists() and checker.has_campaign(spool, entries[0].campaign)
+            record.spool = checker.read_store(spool, entries[0].campaign)[0] if there else []
         return record
 
     def __enter__(self) -> Bench:

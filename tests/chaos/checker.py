@@ -96,10 +96,10 @@ def read_store(path: Path, campaign: str = "%") -> tuple[list[Entry], tuple[int,
     return entries, (seq, last)
 
 
-def has_campaign(path: Path) -> bool:
-    """Whether a store has an entry of a campaign: its id begins with the year."""
+def has_campaign(path: Path, campaign: str = "2%") -> bool:
+    """Whether a store has an entry of a campaign (id), by default of any: their ids begin with the year."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        return bool(db.execute("SELECT 1 FROM entries WHERE campaign LIKE '2%' LIMIT 1").fetchall())
+        return bool(db.execute("SELECT 1 FROM entries WHERE campaign LIKE ? LIMIT 1", (campaign,)).fetchall())
 
 
 def read_truth(path: Path) -> list[dict[str, Any]]:
