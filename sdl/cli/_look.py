@@ -56,7 +56,7 @@ def _list_row(row: CampaignRow) -> dict[str, Any]:
 
 
 def _status(store: Store, campaign: str, status: str) -> str:
-    """The journal's status, but `interrupted` when it says running and nobody runs it, `quoted` before the first run."""
+    """The journal's status, but `interrupted` when it says running and nobody runs it, `quoted` before that."""
     if status not in ("running", "created"):
         return status
     lease = store.lease(campaign)
