@@ -92,7 +92,7 @@ class Coordinator:
         self._pause_reason: PauseNeeded | None = None
         self._exhausted = ""
         self._short: PauseNeeded | None = None
-        """There is not enough stock for another trial."""
+        """Why no further trial begins, and the campaign pauses once those in flight have come as far as they can."""
         self._faults_in_a_row = 0
         self.recent = RecentEntries()
         self._opening = False

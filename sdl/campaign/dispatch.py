@@ -403,7 +403,7 @@ class Dispatcher:
             begun = replace(tasks[index], into=(stand.place,))
             tasks = (*tasks[:index], begun, *tasks[index + 1 :])
         steps = [s for s in self._campaign.state.trials[number].steps if s.name == tasks[index].step]
-        if steps and only is None and steps[-1].station in self._every_station(index):
+        if steps and only is None and steps[-1].station in self._procedure.steps[index].spec.every_station:
             only = steps[-1].station
         if only is None:
             return tasks
@@ -411,10 +411,6 @@ class Dispatcher:
         seconds = task.durations.get(only, next(iter(task.durations.values())))
         task = replace(task, stations=(only,), durations={only: seconds})
         return (*tasks[:index], task, *tasks[index + 1 :])
-
-    def _every_station(self, index: int) -> tuple[str, ...]:
-        spec = self._procedure.steps[index].spec
-        return (spec.station, *spec.other_stations)
 
     def _keeps(self, stand: _Place, station: str, index: int) -> bool:
         """Whether a trial still keeps a station after the step of an index."""

@@ -56,7 +56,7 @@ def tasks_of(
     tasks = []
     for index, step in enumerate(procedure.steps):
         spec, timing = step.spec, step.timing
-        stations = (spec.station, *(spec.other_stations if spec.choose == "any" else ()))
+        stations = spec.choices
         seconds = declared(step, parameters, units)
         into = spec.into
         if procedure.sample is not None and procedure.sample.made_by == spec.name:
@@ -97,7 +97,7 @@ def set_up_for(state: CampaignState, procedure: Procedure) -> dict[str, float]:
     found: dict[str, float] = {}
     for step in procedure.steps:
         if step.timing.setup_start is not None:
-            for station in (step.spec.station, *step.spec.other_stations):
+            for station in step.spec.every_station:
                 found.setdefault(station, step.timing.setup_start)
     known = {step.name: step for step in procedure.steps}
     begun = [

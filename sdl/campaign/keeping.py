@@ -66,8 +66,16 @@ class Keeping:
         assert campaign is not None
         if not (self._looked and on_virtual_time()):  # a rehearsal has its store for itself
             await asyncio.to_thread(self._book.refresh, campaign.state.id)
-            self._looked = True
-        return self._book.inventory(self._lab.stock, campaign.state)
+            self._looked, self._seen = True, None
+        return self._now()
+
+    def _now(self) -> Inventory:
+        """The inventory as of the last look, and of the coordinator's own state as it is."""
+        assert self._campaign is not None
+        state = self._campaign.state
+        if self._seen is None or self._seen[0] is not state:
+            self._seen = (state, self._book.inventory(self._lab.stock, state))
+        return self._seen[1]
 
     def taken_by_others(self, mine: Mapping[int, Any]) -> dict[str, int]:
         """Place → slots that are taken for reasons other than trials under way here, as of the last look.
@@ -77,10 +85,8 @@ class Keeping:
         """
         campaign = self._campaign
         assert campaign is not None
-        if self._seen is None or self._seen[0] is not campaign.state:
-            self._seen = (campaign.state, self._book.inventory(self._lab.stock, campaign.state))
         taken: dict[str, int] = {}
-        for (place, _), holders in self._seen[1].taken.items():
+        for (place, _), holders in self._now().taken.items():
             if any(holder.campaign != campaign.state.id or holder.trial not in mine for holder in holders):
                 taken[place] = taken.get(place, 0) + 1
         return taken
@@ -102,8 +108,10 @@ class Keeping:
             raise Short(str(found))
         return found
 
-    async def slot(self, number: int, step: str, place: str) -> dict[str, Any] | None:
+    def slot(self, number: int, step: str, place: str) -> dict[str, Any] | None:
         """Where a step that is about to begin puts the trial's sample: `into` of its entry; None when it moves none.
+
+        By the inventory of the last look, which `reserve` takes.
 
         Args:
             number: the trial.
@@ -115,7 +123,7 @@ class Keeping:
         """
         campaign = self._campaign
         assert campaign is not None
-        inventory = await self.look()
+        inventory = self._now()
         samples = self.keeper.samples
         if objection := samples.objection(number, inventory, campaign.state.id):
             raise NoSlot(objection)

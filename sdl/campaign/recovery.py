@@ -119,7 +119,7 @@ def _stations_to_try(trial: TrialState, step: BoundStep, procedure: Procedure) -
 
     A sample lies where one of several stations was chosen for it, and does not follow the step to another.
     """
-    every = [step.spec.station, *step.spec.other_stations]
+    every = list(step.spec.every_station)
     if step.spec.choose == "first":
         return every
     begun = next(attempt.station for attempt in trial.steps if attempt.name == step.name)

@@ -249,7 +249,7 @@ def _opened(loaded: LoadedCampaign, lab: OpenLab, workers: Workers, clock: Clock
 def _stations(loaded: LoadedCampaign) -> list[str]:
     """Stations that the procedure uses."""
     steps = loaded.procedure.steps
-    return list(dict.fromkeys(name for step in steps for name in (step.spec.station, *step.spec.other_stations)))
+    return list(dict.fromkeys(name for step in steps for name in step.spec.every_station))
 
 
 async def _cannot_open(

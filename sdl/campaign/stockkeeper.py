@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sdl.campaign._draws import left_over
 from sdl.campaign._shortage import Missing, Need, Shortage
 from sdl.campaign.inventory import Inventory, today
+from sdl.campaign.jobs import units_of
 from sdl.journal import kinds
 from sdl.journal.state import CampaignState
 from sdl.lab.spec import LabSpec, StepSpec
@@ -73,8 +74,7 @@ class StockKeeper:
             InputError: an amount is no argument of the plan, or does not convert to the stock's unit; all at once.
         """
         defaults = {step.name: _defaults(step.plan) for step in loaded.procedure.steps}
-        units = {parameter.name: parameter.unit for parameter in loaded.spec.problem.parameters}
-        return cls(loaded.lab.spec, loaded.procedure.name, units, defaults)
+        return cls(loaded.lab.spec, loaded.procedure.name, units_of(loaded.spec), defaults)
 
     def _wrong(self, step: StepSpec, item: str) -> str:
         """What is wrong with a use; values of parameters are only known later."""

@@ -199,7 +199,7 @@ class TrialRunner:
             try:
                 async with keeping.order:
                     entries = await keeping.reserve(number, trial.parameters, step.name)
-                    into = await keeping.slot(number, step.name, claim.target)
+                    into = keeping.slot(number, step.name, claim.target)
                     body |= {} if into is None else {"into": into}
                     await campaign.record_all([*entries, (kinds.STEP_STARTED, body), *foreseen])
                 return True

@@ -89,7 +89,7 @@ def _everywhere(steps: Sequence[BoundStep], loaded: LoadedCampaign) -> Iterator[
     where = [loaded.procedure.sample.place] if loaded.procedure.sample is not None else [""]
     for step in steps:
         choices = list(step.spec.into) or [""]
-        for station in (step.spec.station, *step.spec.other_stations):
+        for station in step.spec.every_station:
             bound = step.on(station)
             if step.spec.into:
                 for source in where:

@@ -65,7 +65,7 @@ class BoundStep:
 
     def devices_on(self, station: str) -> tuple[str, ...]:
         """Devices that the step uses on a station; none when it is not one of its stations."""
-        return self.on(station).held if station in (self.spec.station, *self.spec.other_stations) else ()
+        return self.on(station).held if station in self.spec.every_station else ()
 
     def handing(self, source: str, target: str) -> BoundStep:
         """The same step, which moves the sample from one place to another."""

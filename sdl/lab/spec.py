@@ -190,6 +190,16 @@ class StepSpec(Record):
     time_limit: str | float | None = None
     """Lab time after which the step is given up as a fault, as in `10 min`; None for no limit."""
 
+    @property
+    def every_station(self) -> tuple[str, ...]:
+        """Stations that may have it, the first one first."""
+        return (self.station, *self.other_stations)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Stations of which any may have it from the beginning, faults left aside."""
+        return self.every_station if self.choose == "any" else (self.station,)
+
 
 class AnalysisSpec(Record):
     """How runs become outcomes."""

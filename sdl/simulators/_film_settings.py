@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from sdl.model import FileFault, InputError
-from sdl.plugins import suggest
-from sdl.simulators._settings import Deadman, InstrumentSettings, faults_of, quantity
+from sdl.simulators._settings import Deadman, InstrumentSettings, by_role, options_of, quantity
 from sdl.simulators.film import FilmOptions
 
 Lease = TypeVar("Lease", bound=InstrumentSettings)
@@ -139,27 +138,15 @@ def checked(
         InputError: roles, settings or options cannot be used; every fault.
     """
     faults: list[FileFault] = []
-    settings: dict[str, Settings] = {}
+    settings = by_role(instruments, _KINDS, faults)
     taken: dict[str, str] = {}
-    for name, given in instruments.items():
-        path, role = f"instruments.{name}", given.get("role")
-        kind = _KINDS.get(role) if isinstance(role, str) else None
-        if kind is None:
-            faults.append(FileFault(f"no role {role!r}{suggest(str(role), list(_KINDS))}", path=f"{path}.role"))
-            continue
-        try:
-            settings[name] = setting = kind.model_validate(dict(given))
-        except ValidationError as error:
-            faults += faults_of(error, path, known=list(kind.model_fields))
-            continue
+    for name, setting in settings.items():
         if setting.role in taken:
-            faults.append(FileFault(f"role {setting.role} is taken by {taken[setting.role]}", path=path))
+            faults.append(
+                FileFault(f"role {setting.role} is taken by {taken[setting.role]}", path=f"instruments.{name}")
+            )
         taken.setdefault(setting.role, name)
-    chosen = Options()
-    try:
-        chosen = Options.model_validate(options)
-    except ValidationError as error:
-        faults += faults_of(error, "options", known=list(Options.model_fields))
+    chosen = options_of(Options, options, faults)
     if faults:
         raise InputError(faults)
     return settings, chosen

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
@@ -11,7 +12,7 @@ from sdl.model import FileFault, Record
 from sdl.model.units import parse_quantity
 from sdl.plugins import suggest
 
-__all__ = ["Deadman", "InstrumentSettings", "deadman_of", "faults_of", "quantity"]
+__all__ = ["Deadman", "InstrumentSettings", "by_role", "deadman_of", "faults_of", "options_of", "quantity"]
 
 
 def quantity(unit: str, low: float = -math.inf, high: float = math.inf) -> Any:
@@ -48,6 +49,37 @@ class InstrumentSettings(Record):
     def lease(self, default: float | None) -> float | None:
         """Dead-man lease of this instrument, wall s, where the simulation has a default for all."""
         return self.deadman if "deadman" in self.model_fields_set else default
+
+
+S = TypeVar("S", bound=InstrumentSettings)
+R = TypeVar("R", bound=Record)
+
+
+def by_role(
+    instruments: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, type[S]], faults: list[FileFault]
+) -> dict[str, S]:
+    """Settings of each instrument, as its role has them; what is wrong is added to `faults`."""
+    settings: dict[str, S] = {}
+    for name, given in instruments.items():
+        path, role = f"instruments.{name}", given.get("role")
+        kind = kinds.get(role) if isinstance(role, str) else None
+        if kind is None:
+            faults.append(FileFault(f"no role {role!r}{suggest(str(role), list(kinds))}", path=f"{path}.role"))
+            continue
+        try:
+            settings[name] = kind.model_validate(dict(given))
+        except ValidationError as error:
+            faults += faults_of(error, path, known=list(kind.model_fields))
+    return settings
+
+
+def options_of(kind: type[R], given: Mapping[str, Any], faults: list[FileFault]) -> R:
+    """Options of a simulation; what is wrong is added to `faults`, and the defaults stand."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        faults += faults_of(error, "options", known=list(kind.model_fields))
+    return kind()
 
 
 def deadman_of(given: Any, path: str, faults: list[FileFault]) -> float | None:

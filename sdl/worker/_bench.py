@@ -83,7 +83,7 @@ class Bench:
         step = next((step for step in procedure.steps if step.name == order.step), None)
         if step is None:
             raise WorkerRefused("step", f"procedure {order.procedure!r} has no step {order.step!r}")
-        if self.station.name not in (step.spec.station, *step.spec.other_stations):
+        if self.station.name not in step.spec.every_station:
             raise WorkerRefused("step", f"step {order.step!r} belongs to station {step.spec.station!r}")
         step = step.on(self.station.name)
         return step.handing(**order.handover) if {*order.handover} == {"source", "target"} else step

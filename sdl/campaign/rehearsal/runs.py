@@ -216,7 +216,7 @@ def _told(trial: Mapping[str, Any], lab_seconds: float) -> list[tuple[str, dict[
 def lab_of(loaded: LoadedCampaign) -> Lab:
     """Stations and places, empty, for the scheduler."""
     spec = loaded.lab.spec
-    names = [name for step in loaded.procedure.steps for name in (step.spec.station, *step.spec.other_stations)]
+    names = [name for step in loaded.procedure.steps for name in step.spec.every_station]
     places = {name: PlaceNow(place.slots, 0, place.station) for name, place in spec.places.items()}
     return Lab({name: StationNow() for name in dict.fromkeys(names)}, places)
 
@@ -234,7 +234,7 @@ def rules_of(loaded: LoadedCampaign, parts: Sequence[Part], rule: str, lab_secon
     spec, procedure = loaded.spec, loaded.procedure
     recoveries = tuple(
         Recovery(
-            stations=(step.spec.station, *step.spec.other_stations),
+            stations=step.spec.every_station,
             retries=step.spec.retries,
             backoff=step.backoff,
             begin=procedure.begin_from(index),
