@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,8 +17,10 @@ from sdl.campaign.control import Control
 from sdl.campaign.coordinator import OnEvent
 from sdl.campaign.files import LoadedCampaign, load_campaign
 from sdl.campaign.rules import ended
-from sdl.campaign.session import Feed, run_session
+from sdl.campaign.session import Feed, Seat, run_sessions
 from sdl.journal import Entry, Store
+from sdl.journal.location import location as located
+from sdl.journal.location import shown
 from sdl.journal.state import CampaignState, TrialState, best_trial
 from sdl.lab.rehearsing import run_virtually
 from sdl.lab.spec import OnInterrupt
@@ -37,7 +40,7 @@ class Campaign:
     """
 
     def __init__(self, store: str | Path, campaign_id: str, loaded: LoadedCampaign | None = None) -> None:
-        self._path = Path(store)
+        self._path = located(str(store))
         self._loaded = loaded
         self.id = campaign_id
         """Identifier in the store; empty before the first run."""
@@ -106,23 +109,61 @@ class Campaign:
             LeaseHeld: another process runs it.
             JournalError: the record cannot be written; the stations are in their safe states.
         """
-        if self._loaded is None:
-            raise InputError("a campaign that was opened by name can be looked at; load its file to run it")
-        control = control or Control()
-        with Store.open(self._path) as store:
-            self.id = self.id or _existing(self._path, self._loaded.spec.name)  # begun since the file was read
-            if not self.id:
-                self.id = new_campaign_id()
-                store.create(self.id, self._loaded.spec.name)
-            if not self._has_ended(store):
-                loaded, listener = self._loaded, _guarded(on_event, control)
-                secret = None if key is None else Path(key)
-
-                def session(clock: VirtualClock | None = None) -> Coroutine[Any, Any, CampaignState]:
-                    return run_session(loaded, store, self.id, control, listener, interrupted, feed, secret, clock)
-
-                _in_thread(lambda: run_virtually(session) if virtual else asyncio.run(session()), control)
+        feeds = () if feed is None else (feed,)
+        self.run_together(
+            [self], on_event=on_event, control=control, interrupted=interrupted, feeds=feeds, key=key, virtual=virtual
+        )
         return self
+
+    @classmethod
+    def run_together(
+        cls,
+        campaigns: Sequence[Self],
+        *,
+        on_event: OnEvent | None = None,
+        control: Control | None = None,
+        interrupted: OnInterrupt | None = None,
+        feeds: Sequence[Feed] = (),
+        key: str | Path | None = None,
+        virtual: bool = False,
+    ) -> None:
+        """Run several campaigns at once on one lab, whose stations, places and stock they share.
+
+        One schedule serves them all: steps of a campaign with a higher `priority` go first where several wait. Each
+        ends by its own rule; a station is left safe by the last campaign that uses it. A pause or an abort is for all.
+
+        Args:
+            campaigns: loaded ones, with one store, one lab file and different names.
+            on_event: as for `run`; an entry names its campaign.
+            control: as for `run`.
+            interrupted: as for `run`.
+            feeds: where each campaign's live feed is served; free ports on loopback by default.
+            key: as for `run`.
+            virtual: as for `run`.
+
+        Raises:
+            InputError: as for `run`; or the campaigns cannot run together.
+            LeaseHeld: another process runs one of them.
+            JournalError: the record cannot be written; the stations are in their safe states.
+        """
+        control = control or Control()
+        loaded = _together(campaigns)
+        with Store.open(campaigns[0]._path) as store:
+            seats = []
+            for one, its, feed in zip_longest(campaigns, loaded, feeds):
+                one.id = one.id or _existing(one._path, its.spec.name)  # begun since the file was read
+                if not one.id:
+                    one.id = new_campaign_id()
+                    store.create(one.id, its.spec.name)
+                if not one._has_ended(store):
+                    seats.append(Seat(its, one.id, _guarded(on_event, control), feed or Feed()))
+            secret = None if key is None else Path(key)
+
+            def session(clock: VirtualClock | None = None) -> Coroutine[Any, Any, None]:
+                return run_sessions(seats, store, control, interrupted, secret, clock)
+
+            if seats:
+                _in_thread(lambda: run_virtually(session) if virtual else asyncio.run(session()), control)
 
     def _has_ended(self, store: Store) -> bool:
         """Whether the campaign has ended and its file asks for nothing more."""
@@ -160,13 +201,39 @@ class Campaign:
         observed = state.count(TrialStatus.OBSERVED)
         lines = [
             f"Campaign {state.name!r} ({state.status}): {len(state.trials)} trials, {observed} observed",
-            f"  store {self._path}, id {self.id or 'none yet'}",
+            f"  store {shown(self._path)}, id {self.id or 'none yet'}",
         ]
         best = best_trial(state)
         if best is not None:
             outcomes = ", ".join(f"{name} {_shown(outcome)}" for name, outcome in best.outcomes.items())
             lines.append(f"  best: trial {best.number}, {outcomes}")
         return "\n".join(lines)
+
+
+def _together(campaigns: Sequence[Campaign]) -> list[LoadedCampaign]:
+    """What was loaded of campaigns that are to run at once.
+
+    Raises:
+        InputError: they cannot; everything that stands in the way.
+    """
+    loaded = [one._loaded for one in campaigns if one._loaded is not None]
+    if len(loaded) < len(campaigns):
+        raise InputError("a campaign that was opened by name can be looked at; load its file to run it")
+    faults = []
+    names = [one.spec.name for one in loaded]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        faults.append(f"campaign {', '.join(twice)} is given twice; give each file a name of its own")
+    if len({str(one._path) for one in campaigns}) > 1:
+        faults.append("campaigns that run together keep their record in one store")
+    labs = {one.lab.file.path.resolve(): f"{one.spec.name} has {one.lab.file.path}" for one in loaded}
+    inputs = {tuple((name, item.path) for name, item in sorted(one.lab.inputs.items())) for one in loaded}
+    if len(labs) > 1:
+        faults.append(f"campaigns that run together need one lab file: {'; '.join(labs.values())}")
+    elif len(inputs) > 1:
+        faults.append("campaigns that run together need the same inputs of their lab")
+    if faults:
+        raise InputError("; ".join(faults))
+    return loaded
 
 
 _PENDING = (TrialStatus.PROPOSED, TrialStatus.APPROVED, TrialStatus.RUNNING)
@@ -197,7 +264,7 @@ def _guarded(listener: OnEvent | None, control: Control) -> OnEvent:
 
 def _existing(store: str | Path, name: str) -> str:
     """Id of the newest campaign of a name in a store; empty when there is none."""
-    if not Path(store).exists():
+    if not Store.there(store):
         return ""
     with Store.open(store) as opened:
         return next((c.id for c in reversed(opened.campaigns()) if c.name == name), "")

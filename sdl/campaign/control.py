@@ -20,7 +20,7 @@ class Control:
         self._on_request = on_request
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake: asyncio.Event | None = None
+        self._wakes: list[asyncio.Event] = []
         self._asked: SimpleQueue[str] = SimpleQueue()
         self.pausing = ""
         """Why the campaign should pause at the end of the step; empty while it should not."""
@@ -28,13 +28,14 @@ class Control:
         """Why the campaign should abort at once; empty while it should not."""
 
     def attach(self) -> asyncio.Event:
-        """Bind to the running loop; the event is set at each request."""
+        """Bind to the running loop; the event is set at each request. Campaigns that run together each have one."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
-            self._wake = asyncio.Event()
+            wake = asyncio.Event()
             if self.pausing or self.aborting:
-                self._wake.set()
-            return self._wake
+                wake.set()
+            self._wakes.append(wake)
+            return wake
 
     def ask(self, reason: str) -> None:
         """Note a request from a signal handler: the first pauses, the next aborts. `settle` carries it out."""
@@ -67,5 +68,6 @@ class Control:
 
     def _notify(self) -> None:
         with self._lock:
-            if self._loop is not None and self._wake is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._wake.set)
+            if self._loop is not None and not self._loop.is_closed():
+                for wake in self._wakes:
+                    self._loop.call_soon_threadsafe(wake.set)

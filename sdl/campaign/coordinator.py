@@ -35,6 +35,7 @@ from sdl.protocols import Clock
 from sdl.virtual import on_virtual_time, outside
 
 if TYPE_CHECKING:
+    from sdl.campaign.board import Board
     from sdl.campaign.keeping import Keeping
     from sdl.campaign.safety import Safety
     from sdl.campaign.workers import Workers
@@ -73,6 +74,8 @@ class Coordinator:
         safety: Safety | None = None,
         workers: Workers | None = None,
         keeping: Keeping | None = None,
+        board: Board | None = None,
+        rank: int = 0,
     ) -> None:
         self.spec = loaded.spec
         self.procedure = loaded.procedure
@@ -113,7 +116,10 @@ class Coordinator:
         """Keeps samples and stock; None where the procedure has neither."""
         if keeping is not None:
             keeping.begin(self)
-        self.turns = _turns(self, loaded)
+        self.mates: tuple[Coordinator, ...] = (self,)
+        """The campaigns that run on the lab together, in this process and loop; this one among them."""
+        self.concluded = False
+        self.turns = _turns(self, loaded, board, rank)
         self._trials = TrialRunner(self, answer)
 
     @property
@@ -226,7 +232,7 @@ class Coordinator:
                     self.settling.pulse()
                 elif running and asking is None and self.settling.waiting + self.turns.waiting == len(running):
                     self._pause_reason = self._pause_reason or self._short
-                    self.need_pause(*advice_on(self.state.doubts()))
+                    self.need_pause(*advice_on([doubt for mate in self.mates for doubt in mate.state.doubts()]))
                     self.settling.pulse()
         finally:
             for task in (waiting, polling, asking, *running):
@@ -265,7 +271,7 @@ class Coordinator:
             PauseNeeded: one of them is violated.
         """
         if self._safety is not None:
-            await self._safety.check(station)
+            await self._safety.check(station, self)
 
     def abort_if_stopped(self) -> None:
         """Abort at once when somebody has called `sdl stop`, rather than at the watchdog's next look."""
@@ -369,8 +375,18 @@ class Coordinator:
 
     def put_out(self, station: str, why: str) -> None:
         """Let nothing begin on a station any more in this session: a fault there lasts, or it may not be safe."""
-        self.out[station] = why
-        self.turns.look()
+        for mate in self.mates:
+            if station in mate.stations:
+                mate.out[station] = why
+                if mate is not self:
+                    mate._drain(
+                        PauseNeeded(
+                            f"station {station} is out of use since a step of campaign {self.state.name}: {why}",
+                            "look at the equipment, then run the campaign again",
+                            drains=True,
+                        )
+                    )
+            mate.turns.look()
 
     def trial_ended(self, status: TrialStatus) -> None:
         """Count trials that the equipment failed, and pause after too many in a row."""
@@ -411,6 +427,11 @@ class Coordinator:
             self._safety.keep_card()
         return complaints
 
+    def _only_mine(self) -> list[StationHost]:
+        """Stations that no other campaign goes on with; the last one to use a station leaves it safe."""
+        others = {name for mate in self.mates if not mate.concluded for name in mate.stations}
+        return [station for name, station in self.stations.items() if name not in others]
+
     async def _conclude(self) -> None:
         """Write how it stopped. Whatever the way, the stations are left safe."""
         if self._safety is not None:
@@ -419,7 +440,8 @@ class Coordinator:
         self._pause_reason = self._pause_reason or self._short
         ending = None if self.control.aborting or self._pending() else self._ending()
         cause = "aborted" if self.control.aborting else "ended" if ending else "paused"
-        complaints = await self.make_safe(cause)
+        self.concluded = True
+        complaints = await self.make_safe(cause, self._only_mine())
         if complaints:
             self.need_pause(
                 f"not in a safe state: {'; '.join(complaints)}",
@@ -439,13 +461,14 @@ class Coordinator:
             await self.record(kinds.CAMPAIGN_PAUSED, {"message": message, "advice": advice})
 
 
-def _turns(campaign: Coordinator, loaded: LoadedCampaign) -> Turns:
+def _turns(campaign: Coordinator, loaded: LoadedCampaign, board: Board | None, rank: int) -> Turns:
     """Who gives steps their turns; the scheduler is loaded where there is something to schedule."""
-    if not needs_planning(campaign.procedure, campaign.spec):
+    if board is None and not needs_planning(campaign.procedure, campaign.spec):
         return StationTurns(campaign, campaign.procedure)
+    from sdl.campaign.board import Board
     from sdl.campaign.dispatch import Dispatcher
 
-    return Dispatcher(campaign, campaign.procedure, loaded.lab.spec)
+    return Dispatcher(campaign, campaign.procedure, board or Board(loaded.lab.spec, campaign.clock), rank)
 
 
 async def _cancelled(task: asyncio.Task[Any] | asyncio.Future[Any]) -> None:

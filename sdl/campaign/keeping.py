@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdl.campaign.inventory import Inventory
@@ -51,10 +51,17 @@ class Keeping:
         self._book = LabBook(store, loaded.lab.spec.name)
         self._campaign: Coordinator | None = None
         self._looked = False
-        self._seen: tuple[CampaignState, Inventory] | None = None
-        """The inventory of a state, so that it is not taken twice."""
+        self._seen: tuple[tuple[CampaignState, ...], Inventory] | None = None
+        """The inventory of some states, so that it is not taken twice."""
+        self._partners: tuple[Keeping, ...] = (self,)
+        """Of the campaigns that run in this process on the same lab, this one among them."""
         self.order = asyncio.Lock()
         """Held from the look at what is free until what was chosen is on record."""
+
+    def share(self, partners: Iterable[Keeping]) -> None:
+        """Serve campaigns that run on one lab together: what one of them does the others know at once."""
+        self._partners = tuple(partners)
+        self.order = self._partners[0].order
 
     def begin(self, campaign: Coordinator) -> None:
         """Serve a coordinator."""
@@ -65,29 +72,31 @@ class Keeping:
         campaign = self._campaign
         assert campaign is not None
         if not (self._looked and on_virtual_time()):  # a rehearsal has its store for itself
-            await asyncio.to_thread(self._book.refresh, campaign.state.id)
+            await asyncio.to_thread(self._book.refresh, {state.id for state in self._live()})
             self._looked, self._seen = True, None
         return self._now()
 
     def _now(self) -> Inventory:
-        """The inventory as of the last look, and of the coordinator's own state as it is."""
-        assert self._campaign is not None
-        state = self._campaign.state
-        if self._seen is None or self._seen[0] is not state:
-            self._seen = (state, self._book.inventory(self._lab.stock, state))
+        """The inventory as of the last look, and of the coordinators' own states as they are."""
+        states = self._live()
+        # Compared by identity: a state is never changed, and two of them are costly to compare.
+        if self._seen is None or list(map(id, self._seen[0])) != list(map(id, states)):
+            self._seen = (states, self._book.inventory(self._lab.stock, *states))
         return self._seen[1]
 
-    def taken_by_others(self, mine: Mapping[int, Any]) -> dict[str, int]:
+    def _live(self) -> tuple[CampaignState, ...]:
+        """States of the campaigns that run in this process."""
+        return tuple(p._campaign.state for p in self._partners if p._campaign is not None)
+
+    def taken_by_others(self, mine: Collection[tuple[str, int]]) -> dict[str, int]:
         """Place → slots that are taken for reasons other than trials under way here, as of the last look.
 
         Args:
-            mine: numbers of trials under way.
+            mine: campaign (id) and number of trials under way.
         """
-        campaign = self._campaign
-        assert campaign is not None
         taken: dict[str, int] = {}
         for (place, _), holders in self._now().taken.items():
-            if any(holder.campaign != campaign.state.id or holder.trial not in mine for holder in holders):
+            if any((holder.campaign, holder.trial) not in mine for holder in holders):
                 taken[place] = taken.get(place, 0) + 1
         return taken
 

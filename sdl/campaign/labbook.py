@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -52,17 +52,17 @@ class LabBook:
         """The lab's campaigns as of the last refresh, the oldest first; runs and documents left out."""
         return [state for state in self._states.values() if state.created.get("lab", {}).get("name") == self.lab]
 
-    def refresh(self, but: str = "") -> LabBook:
+    def refresh(self, but: Collection[str] = ()) -> LabBook:
         """Read what is new; returns itself.
 
         Args:
-            but: id of a campaign that need not be read, because its holder knows it better.
+            but: ids of campaigns that need not be read, because their holder knows them better.
 
         Raises:
             StoreError: the store cannot be read.
         """
         for head in self._store.campaigns():
-            if head.id != but:
+            if head.id not in but:
                 state = self._states.get(head.id, CampaignState(id=head.id))
                 for entry in self._new(head.id, head.seq):
                     state = fold(state, entry)
@@ -82,18 +82,19 @@ class LabBook:
         self._read[chain] = seq
         return found
 
-    def inventory(self, stock: Mapping[str, StockSpec] | None = None, live: CampaignState | None = None) -> Inventory:
+    def inventory(self, stock: Mapping[str, StockSpec] | None = None, *live: CampaignState) -> Inventory:
         """The inventory as of the last refresh.
 
         Args:
             stock: of the lab file; amounts are in its units.
-            live: state of a campaign that is under way here; it takes the place of what the store said of it.
+            live: states of campaigns that are under way here; they take the place of what the store said of them.
 
         Raises:
             InputError: an amount on record does not convert to the stock's unit.
         """
-        others = [state for state in self.states if live is None or state.id != live.id]
-        return take_stock([*others, *([live] if live is not None else [])], self._facts, stock, memo=self._memo)
+        known = {state.id for state in live}
+        others = [state for state in self.states if state.id not in known]
+        return take_stock([*others, *live], self._facts, stock, memo=self._memo)
 
 
 # ── which lab, and writing to its chain ──

@@ -42,7 +42,7 @@ class Safety:
         self.interlocks = tuple(item for item in interlocks_of(lab.spec, lab.file) if item.device in here)
         self.stopped = stopped
         self._watchdog: Watchdog | None = None
-        self._campaign: Coordinator | None = None
+        self._campaigns: tuple[Coordinator, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -63,12 +63,12 @@ class Safety:
         for station in self._opened.stations.values():
             await station.bind([item for item in self.interlocks if item.device in station.devices])
 
-    def watch(self, campaign: Coordinator) -> Self:
-        """Begin to watch; a context manager that ends it. Called in the campaign's loop.
+    def watch(self, *campaigns: Coordinator) -> Self:
+        """Begin to watch for the campaigns that run on the lab; a context manager that ends it. Called in their loop.
 
         On virtual time there is no watchdog: interlocks are read before each step, and nobody can be hurt.
         """
-        self._campaign = campaign
+        self._campaigns = campaigns
         loop = asyncio.get_running_loop()
         if on_virtual_time():
             return self
@@ -97,8 +97,8 @@ class Safety:
         if self._watchdog is not None:
             self._watchdog.stop()
 
-    async def check(self, station: str) -> None:
-        """Read what the station's interlocks are about, before a step begins there.
+    async def check(self, station: str, campaign: Coordinator) -> None:
+        """Read what the station's interlocks are about, before a step of a campaign begins there.
 
         Raises:
             PauseNeeded: one is violated, or cannot be read.
@@ -109,7 +109,7 @@ class Safety:
             await asyncio.to_thread(self._watchdog.ready.wait, _FIRST)
         trips = await self._trips(station)
         if trips:
-            await self._record(station, trips)
+            await campaign.record_all([trip.entry(station) for trip in trips])
             raise PauseNeeded(f"the step did not begin: {'; '.join(trip.text for trip in trips)}", _ADVICE)
 
     async def _trips(self, station: str) -> list[Trip]:
@@ -123,10 +123,6 @@ class Safety:
             [item for item in self.interlocks if item.device in host.devices and station in item.stations]
         )
 
-    async def _record(self, station: str, trips: list[Trip]) -> None:
-        assert self._campaign is not None
-        await self._campaign.record_all([trip.entry(station) for trip in trips])
-
     async def settled(self) -> None:
         """Wait until what has tripped has been dealt with."""
         while self._tasks:
@@ -138,23 +134,25 @@ class Safety:
         task.add_done_callback(self._tasks.discard)
 
     async def _stop(self, trips: list[Trip]) -> None:
-        """Stop the stations at once, make them safe, and pause the campaign."""
-        campaign = self._campaign
-        assert campaign is not None
+        """Stop the stations at once, make them safe, and pause the campaigns that use them."""
         asked = [trip for trip in trips if trip.kind == "stopped"]
         if asked:
-            campaign.control.abort(asked[0].text)
+            for campaign in self._campaigns:
+                campaign.control.abort(asked[0].text)
             return
         stations = [name for name in self._opened.stations if any(name in (trip.stations or (name,)) for trip in trips)]
         text = "; ".join(trip.text for trip in trips)
-        campaign.need_pause(f"interlock: {text}", _ADVICE)
-        for name in stations:
-            campaign.tripped[name] = text
-        campaign.settling.pulse()
-        hosts = [self._opened.stations[name] for name in stations]
-        await asyncio.gather(*(host.abort(text) for host in hosts))
-        for name in stations:
-            await self._record(name, trips)
-        with contextlib.suppress(Exception):  # the campaign makes all stations safe once more, and tells complaints
-            await campaign.make_safe("interlock", list(hosts))
-        campaign.look()
+        concerned = [c for c in self._campaigns if not c.concluded and any(name in c.stations for name in stations)]
+        for campaign in concerned:
+            campaign.need_pause(f"interlock: {text}", _ADVICE)
+            for name in stations:
+                campaign.tripped[name] = text
+            campaign.settling.pulse()
+        hosts = {name: self._opened.stations[name] for name in stations}
+        await asyncio.gather(*(host.abort(text) for host in hosts.values()))
+        for campaign in concerned:
+            here = [name for name in stations if name in campaign.stations]
+            await campaign.record_all([trip.entry(name) for name in here for trip in trips])
+            with contextlib.suppress(Exception):  # the campaign makes its stations safe once more, and tells complaints
+                await campaign.make_safe("interlock", [hosts[name] for name in here])
+            campaign.look()

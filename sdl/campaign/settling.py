@@ -79,12 +79,18 @@ class Settling:
         """Wait until no doubt blocks one of the devices. False when the campaign stops first."""
         host = self._campaign.stations[station]
         while (doubt := host.blocked(devices)) is not None:
-            trial = self._campaign.state.trials.get(doubt.trial)
-            if trial is None or trial.actions.get(doubt.id) not in trial.doubts():
+            if not self._open(doubt):
                 host.unblock(doubt.id)  # settled meanwhile, or its trial has ended
             elif not await self._settled(lambda: host.blocked(devices) is None):
                 return False
         return True
+
+    def _open(self, doubt: ActionState) -> bool:
+        """Whether a doubt that blocks a device is still one, by the record of the campaign whose action it is."""
+        # An action's id begins with that of its campaign; several may share the station.
+        owner = next((m for m in self._campaign.mates if doubt.id.startswith(f"{m.state.id}/")), self._campaign)
+        trial = owner.state.trials.get(doubt.trial)
+        return trial is not None and trial.actions.get(doubt.id) in trial.doubts()
 
     async def _ask(self, doubt: ActionState) -> None:
         host = self._campaign.stations.get(doubt.station)
@@ -129,7 +135,8 @@ class Settling:
         self._asked.pop(action, None)
         for station in self._campaign.stations.values():
             station.unblock(action)
-        self.pulse()
+        for mate in self._campaign.mates:
+            mate.settling.pulse()
 
     def pulse(self) -> None:
         """Something has changed that trials may wait for."""

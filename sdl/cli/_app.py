@@ -90,7 +90,9 @@ def options(
 
 @app.command()
 def run(
-    campaign: Annotated[Path, typer.Argument(metavar="CAMPAIGN.yaml", help="The campaign file.")],
+    campaigns: Annotated[
+        list[Path], typer.Argument(metavar="CAMPAIGN.yaml...", help="The campaign file; several share their lab.")
+    ],
     store: StorePath = DEFAULT_STORE,
     seed: Annotated[int | None, typer.Option(help="Replace the campaign's seed.")] = None,
     trials: Annotated[int | None, typer.Option(help="Replace the budget of trials.")] = None,
@@ -116,7 +118,7 @@ def run(
         bool, typer.Option("--virtual", help="Simulate it on virtual time, as fast as it can be computed.")
     ] = False,
 ) -> int:
-    """Run a campaign, or go on with it where it stopped.
+    """Run a campaign, or go on with it where it stopped. Several run at once on one lab and share its stations.
 
     Ctrl-C once finishes the step and pauses; twice aborts to the safe state. Exit status: 0 the campaign ended by its
     own rule, 2 bad input, 3 paused, 4 aborted to the safe state.
@@ -126,7 +128,7 @@ def run(
 
     answer = interrupted.value if interrupted else None
     served = feed_of(feed, feed_key, feed_clients)
-    return run_command(campaign, store, seed, trials, settings or [], quiet, json, answer, served, key, virtual)
+    return run_command(campaigns, store, seed, trials, settings or [], quiet, json, answer, served, key, virtual)
 
 
 @devices.callback()

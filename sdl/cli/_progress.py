@@ -28,12 +28,16 @@ _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 class Progress:
     """Prints what happens. On a terminal a status line follows; elsewhere only the lines are printed."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._state: CampaignState | None = None
+    def __init__(self, console: Console, several: bool = False) -> None:
+        """Args:
+        console: where it is printed.
+        several: campaigns run at once, so that each line says of which it tells.
+        """
+        self._console, self._several = console, several
+        self._states: dict[str, CampaignState] = {}
         self._activity = "starting"
         self._began = time.monotonic()
-        self._ended_before = 0
+        self._ended_before: dict[str, int] = {}
         self._notice = ""
         self._live = (
             Live(get_renderable=self._status, console=console, refresh_per_second=8, transient=True)
@@ -59,13 +63,14 @@ class Progress:
 
     def on_event(self, entry: Entry, state: CampaignState) -> None:
         """Take note of an entry and print its line."""
-        previous, self._state = self._state, state
-        if previous is None:
-            self._ended_before = _ended(state)
+        self._states[state.id] = state
+        self._ended_before.setdefault(state.id, _ended(state))
         line = _LINES.get(entry.kind)
         if line is not None:
             text = line(entry.body, state)
             if text is not None:
+                if self._several:
+                    text = Text.assemble((f"{state.name}: ", "magenta"), text)
                 one_line = entry.kind in _ROWS and self._console.is_terminal
                 self._console.print(text, no_wrap=one_line, overflow="ellipsis" if one_line else None)
         activity = _ACTIVITY.get(entry.kind)
@@ -75,20 +80,23 @@ class Progress:
     def _status(self) -> RenderableType:
         spin = _SPIN[int(time.monotonic() * 8) % len(_SPIN)]
         parts = [self._notice or self._activity]
-        state = self._state
-        if state is not None and state.spec is not None:
-            parts = [f"{len(state.trials)}/{state.spec.budget.trials or '∞'} trials", *parts]
+        for state in self._states.values():
+            if state.spec is None:
+                continue
+            name = f"{state.name} " if self._several else ""
+            parts.insert(len(parts) - 1, f"{name}{len(state.trials)}/{state.spec.budget.trials or '∞'} trials")
             best = best_trial(state)
-            if best is not None:
+            if best is not None and not self._several:
                 parts.append(f"best {_objectives(best, state)} (trial {best.number})")
-            parts += self._rate(state)
+            if not self._several:
+                parts += self._rate(state)
         text = Text(f"{spin} " + " · ".join(plain(part) for part in parts), style="cyan")
         text.truncate(max(20, self._console.width - 1), overflow="ellipsis")
         return text
 
     def _rate(self, state: CampaignState) -> list[str]:
         assert state.spec is not None
-        done = _ended(state) - self._ended_before
+        done = _ended(state) - self._ended_before[state.id]
         elapsed = time.monotonic() - self._began
         if done < 1 or elapsed <= 0:
             return [duration(elapsed)]

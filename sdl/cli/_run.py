@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -14,8 +14,10 @@ from sdl.cli._errors import ABORTED, ENDED, PAUSED
 from sdl.cli._format import console, print_json
 from sdl.cli._progress import Progress
 from sdl.journal import Entry, JournalError, kinds
+from sdl.journal.location import StoreLocation
 from sdl.journal.state import CampaignState
 from sdl.lab.spec import OnInterrupt
+from sdl.model import InputError
 
 __all__ = ["event_json", "run_command"]
 
@@ -23,8 +25,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def run_command(
-    path: Path,
-    store: Path,
+    paths: Sequence[Path],
+    store: StoreLocation,
     seed: int | None,
     trials: int | None,
     settings: list[str],
@@ -35,26 +37,36 @@ def run_command(
     key: Path | None = None,
     virtual: bool = False,
 ) -> int:
-    """Run a campaign and return the exit status."""
-    campaign = Campaign.from_yaml(path, store=store, settings=parse_settings(settings), seed=seed, trials=trials)
+    """Run campaigns, several at once on one lab, and return the exit status: the gravest of theirs."""
+    if feed is not None and len(paths) > 1:
+        raise InputError("--feed gives one address, and each campaign has a feed of its own; run one, or leave it out")
+    campaigns = [
+        Campaign.from_yaml(path, store=store, settings=parse_settings(settings), seed=seed, trials=trials)
+        for path in paths
+    ]
     seen = _Seen()
     try:
-        with _listener(quiet, json) as (on_event, notice), _signals(Control(notice)) as control:
-            campaign.run(
+        with _listener(quiet, json, len(paths) > 1) as (on_event, notice), _signals(Control(notice)) as control:
+            Campaign.run_together(
+                campaigns,
                 on_event=seen.around(on_event),
                 control=control,
                 interrupted=cast(OnInterrupt | None, interrupted),
-                feed=feed,
+                feeds=() if feed is None else (feed,),
                 key=key,
                 virtual=virtual,
             )
     except JournalError as error:
-        if not seen.any:  # nothing has begun: the store cannot be used, or another process has the campaign
+        if not seen.campaigns:  # nothing has begun: the store cannot be used, or another process has the campaign
             raise
         print(f"sdl: {error}", file=sys.stderr)
         return ABORTED
-    state = campaign.state
-    if not seen.any and not quiet:
+    return max(_told(campaign.state, seen, quiet, json) for campaign in campaigns)
+
+
+def _told(state: CampaignState, seen: _Seen, quiet: bool, json: bool) -> int:
+    """Say what has not been said of a campaign that runs no more; returns the exit status."""
+    if state.id not in seen.campaigns and not quiet:
         _already_ended(state, json)
     if quiet and state.status in ("paused", "aborted"):
         print(f"sdl: campaign {state.name} {state.status}: {state.message}", file=sys.stderr)
@@ -64,14 +76,14 @@ def run_command(
 
 
 class _Seen:
-    """Remembers whether anything happened at all."""
+    """Remembers in which campaigns anything happened at all."""
 
     def __init__(self) -> None:
-        self.any = False
+        self.campaigns: set[str] = set()
 
     def around(self, inner: OnEvent) -> OnEvent:
         def listener(entry: Entry, state: CampaignState) -> None:
-            self.any = True
+            self.campaigns.add(entry.campaign)
             inner(entry, state)
 
         return listener
@@ -95,7 +107,7 @@ def _already_ended(state: CampaignState, json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _listener(quiet: bool, json: bool) -> Iterator[tuple[OnEvent, Callable[[str], None]]]:
+def _listener(quiet: bool, json: bool, several: bool) -> Iterator[tuple[OnEvent, Callable[[str], None]]]:
     """What to do with each entry, and with a request to pause or abort."""
     if json:
         out: TextIO = sys.stdout
@@ -106,7 +118,7 @@ def _listener(quiet: bool, json: bool) -> Iterator[tuple[OnEvent, Callable[[str]
         with contextlib.redirect_stdout(sys.stderr):
             yield lambda entry, state: None, _to_stderr
     else:
-        with Progress(console()) as progress:
+        with Progress(console(), several) as progress:
             yield progress.on_event, progress.notice
 
 
