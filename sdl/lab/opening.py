@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from dataclasses import dataclass
 from typing import Any
 
+from sdl.lab._inuse import instruments_taken
 from sdl.lab.clock import LabClock
 from sdl.lab.devices import build_devices
 from sdl.lab.labfile import Lab
@@ -65,6 +66,7 @@ async def connect_lab(
             whatever addresses the file has, in this process, and no stop card is written.
 
     Raises:
+        Fault: another process has one of the instruments.
         SdlError: the simulated instruments do not start, devices cannot be built or connected, or real instruments
             have to do without a stop card since the state folder cannot be written to.
     """
@@ -75,6 +77,7 @@ async def connect_lab(
     speed, control, served = 1.0, "", frozenset[str]()
     addresses = {name: address for name, address in given.items() if address is not None}
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(instruments_taken(addresses, lab.spec.name))
         if simulated and lab.spec.simulation is not None and virtual is not None:
             simulation = build_simulation(lab, lab.spec.simulation, virtual)
             stack.push_async_callback(simulation.stop)
