@@ -11,6 +11,8 @@ from typing import Any
 import bluesky.run_engine
 from bluesky import RunEngine
 
+from sdl.lab._schemas import compile_schemas
+
 __all__ = ["quiet_engine"]
 
 _log = logging.getLogger("sdl.bluesky")
@@ -25,6 +27,7 @@ def quiet_engine(loop: asyncio.AbstractEventLoop) -> RunEngine:
     version; unless a driver has imported it, ophyd is told to connect to no EPICS, which would take threads and time.
     """
     vars(bluesky.run_engine)["print"] = _print
+    compile_schemas()
     spared = "ophyd" not in sys.modules and _LAYER not in os.environ
     if spared:
         os.environ[_LAYER] = "dummy"
