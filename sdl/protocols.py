@@ -15,6 +15,7 @@ __all__ = [
     "Analysis",
     "Clock",
     "Effect",
+    "HasIdentity",
     "HasSafeState",
     "Planner",
     "Receipt",
@@ -133,6 +134,23 @@ class HasSafeState(Protocol):
 
         Raises:
             UnsafeState: the instrument did not confirm.
+        """
+        ...
+
+
+@runtime_checkable
+class HasIdentity(Protocol):
+    """A device that can say who it is: what a release states of the instrument, unless the lab file says otherwise."""
+
+    async def identity(self) -> str:
+        """Ask the instrument. Sends queries only.
+
+        Returns:
+            `maker, model, serial number, firmware`, as `*IDN?` gives them; or the model and parts with labels, as in
+            `XPR205, software 1.00, serial number B123`.
+
+        Raises:
+            Fault: the instrument does not answer.
         """
         ...
 

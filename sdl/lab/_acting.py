@@ -18,13 +18,15 @@ class Acting:
     Args:
         device: what the message acts on.
         begin: takes the call of the device's verb and returns the status of the guarded action.
+        has_stopped: told the device when the engine has stopped it.
     """
 
     parent = None
 
-    def __init__(self, device: Any, begin: _Begin) -> None:
+    def __init__(self, device: Any, begin: _Begin, has_stopped: Callable[[Any], None]) -> None:
         self._device = device
         self._begin = begin
+        self._has_stopped = has_stopped
 
     @property
     def name(self) -> str:
@@ -78,3 +80,4 @@ class Acting:
             answer = stop(success=success)
             if hasattr(answer, "__await__"):
                 await answer
+            self._has_stopped(self._device)

@@ -56,6 +56,10 @@ class Performance:
 
     def __init__(self, order: StepOrder, id_: str, target: Target, msg: Msg, acts: Acts, around: Surroundings) -> None:
         self.id = id_
+        self.device = target.device
+        """Its name."""
+        self.held = asyncio.Event()
+        """Set while nothing moves: what became of it is on record, and it waits for the plan to go on."""
         self._order, self._target, self._acts, self._around = order, target, acts, around
         self._verb = msg.command
         kwargs = {key: value for key, value in msg.kwargs.items() if key != "group"}
@@ -127,7 +131,7 @@ class Performance:
         if not same and (state.status.happened or state.unsettled or state.carried):
             raise InDoubt(
                 self.id,
-                f"the plan asks for {self._in_words()} where an earlier attempt did {state.in_words()}; the plan has "
+                f"the plan asks for {self.in_words()} where an earlier attempt did {state.in_words()}; the plan has "
                 "changed since, or adapts to readings: give the trial up, or put the plan back",
             )
         if state.status.happened:
@@ -168,7 +172,7 @@ class Performance:
         assert self._state is not None
         self._around.doubts[self._target.device] = self._state
         raise InDoubt(
-            self.id, f"it is not known whether {self._in_words()} happened: {error}; {receipt.text}"
+            self.id, f"it is not known whether {self.in_words()} happened: {error}; {receipt.text}"
         ) from error
 
     def _may_have(self) -> bool:
@@ -184,7 +188,9 @@ class Performance:
 
     async def _until_running(self) -> None:
         while self._around.paused() and not self._around.over():
+            self.held.set()
             await asyncio.sleep(_LOOK)
+        self.held.clear()
 
     def _dispatched(self, tries: int) -> dict[str, Any]:
         order = self._order
@@ -222,7 +228,8 @@ class Performance:
     def _apply(self, kind: str, body: Mapping[str, Any]) -> None:
         self._around.actions.update(apply(self._around.actions, kind, body, 0))
 
-    def _in_words(self) -> str:
+    def in_words(self) -> str:
+        """`dispense of silver_pump (100)`: what the plan asks for."""
         return in_words(self._target.device, self._target.path, self._verb, self._arguments)
 
 

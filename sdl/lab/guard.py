@@ -29,7 +29,7 @@ from sdl.virtual import held_for
 __all__ = ["Guard", "StepOrder"]
 
 _SETTLE = 30.0
-"""Wall seconds in which an action that was stopped has its end on record."""
+"""Wall seconds in which an action that was stopped has what became of it on record."""
 _POSITION = "sdl_position"
 """Keyword that carries an action's position in its message, through rewinds; taken out before a device sees it."""
 
@@ -47,6 +47,19 @@ class StepOrder:
     recorder: Recorder
     actions: Mapping[str, ActionState] = field(default_factory=dict)
     """Actions of the trial by id."""
+
+
+@dataclass
+class _UnderWay:
+    """An action that was begun."""
+
+    status: AsyncStatus[Any]
+    group: Any
+    device: Any
+    """What the message acts on."""
+    performance: Performance
+    stopped: bool = False
+    """A pause has stopped its device while it was under way."""
 
 
 class Guard:
@@ -73,8 +86,8 @@ class Guard:
         self._originals: dict[str, Callable[[Msg], Any]] = {}
         self._order: StepOrder | None = None
         self._actions: dict[str, ActionState] = {}
-        self._under_way: dict[str, tuple[AsyncStatus[Any], Any]] = {}
-        """Action id → status and group."""
+        self._under_way: dict[str, _UnderWay] = {}
+        """By id of the action."""
         self._targets: dict[int, tuple[Any, Target | None]] = {}
         self._suspended = False
         self._ending = False
@@ -112,15 +125,33 @@ class Guard:
             InDoubt: whether one of them happened is not known.
         """
         self._ending = True
-        for status, _ in list(self._under_way.values()):
+        for one in list(self._under_way.values()):
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(asyncio.shield(status.task), _SETTLE)
+                await asyncio.wait_for(asyncio.shield(one.status.task), _SETTLE)
         self._order = None
         left, self._under_way = self._under_way, {}
-        for status, _ in left.values():
-            error = status.exception(timeout=0) if status.done else None
+        for one in left.values():
+            error = one.status.exception(timeout=0) if one.status.done else None
             if isinstance(error, InDoubt):
                 raise error
+
+    async def at_rest(self) -> None:
+        """Wait until it is on record what became of the actions that a pause has stopped; before, nothing may go on.
+
+        Raises:
+            Fault: of one of them that is not known in time.
+        """
+        for one in [one for one in self._under_way.values() if one.stopped]:
+            held = asyncio.ensure_future(one.performance.held.wait())
+            known, _ = await asyncio.wait({one.status.task, held}, timeout=_SETTLE, return_when=asyncio.FIRST_COMPLETED)
+            held.cancel()
+            if not known:
+                raise Fault(
+                    one.performance.device,
+                    f"the pause stopped {one.performance.in_words()} and it has not ended {_SETTLE:g} s after going on "
+                    "was asked for, so the plan is given up; see what the device does before the step is done again",
+                )
+            one.stopped = False
 
     def block(self, action: ActionState) -> None:
         """Let nothing act on the action's device until it is settled."""
@@ -134,7 +165,7 @@ class Guard:
     @property
     def idle(self) -> bool:
         """Whether no action is under way or has failed."""
-        return all(status.done and status.success for status, _ in self._under_way.values())
+        return all(one.status.done and one.status.success for one in self._under_way.values())
 
     def give_up(self) -> None:
         """The plan is being aborted: what is stopped now is not taken up again."""
@@ -212,19 +243,23 @@ class Guard:
         performance = self._performance(self._order, msg, target, acts, position)
         if msg.command == "configure":  # the one verb that answers at once
             return await performance.at_once(lambda: original(msg))
-        status = self._status(performance, msg.kwargs.get("group"))
-        return await original(msg._replace(obj=Acting(msg.obj, status)))
+        return await original(msg._replace(obj=Acting(msg.obj, self._status(performance, msg), self._has_stopped)))
 
-    def _status(self, performance: Performance, group: Any) -> Callable[[Callable[[], Any]], AsyncStatus[Any]]:
+    def _status(self, performance: Performance, msg: Msg) -> Callable[[Callable[[], Any]], AsyncStatus[Any]]:
         def begin(call: Callable[[], Any]) -> AsyncStatus[Any]:
             known = self._under_way.get(performance.id)
-            if known is not None and not known[0].done:  # a rewind came across an action that is under way
-                return known[0]
+            if known is not None and not known.status.done:  # a rewind came across an action that is under way
+                return known.status
             status = AsyncStatus(performance.run(call))
-            self._under_way[performance.id] = (status, group)
+            self._under_way[performance.id] = _UnderWay(status, msg.kwargs.get("group"), msg.obj, performance)
             return status
 
         return begin
+
+    def _has_stopped(self, device: Any) -> None:
+        """The engine has stopped what a message acts on, because of a pause or in the end."""
+        for one in self._under_way.values():
+            one.stopped = one.stopped or (one.device is device and not one.status.done)
 
     def _may_act(self, target: Target) -> None:
         if reason := self.stopped():
@@ -247,7 +282,8 @@ class Guard:
         answer = await self._originals["wait"](msg)
         # After a rewind the engine has forgotten what was begun before the checkpoint; the guard has not.
         group = msg.args[0] if msg.args else msg.kwargs.get("group")
-        for status, own in list(self._under_way.values()):
+        for one in list(self._under_way.values()):
+            own, status = one.group, one.status
             if own == group and not status.done and group is not None and msg.kwargs.get("error_on_timeout", True):
                 await status
         return answer
@@ -257,6 +293,7 @@ class Guard:
         return await self._originals["_start_suspender"](msg)
 
     async def _unsuspend(self, msg: Msg) -> Any:
+        await self.at_rest()
         self._suspended = False
         return await self._originals["_resume_from_suspender"](msg)
 

@@ -27,6 +27,7 @@ from sdl.lab.effects import InDoubt
 from sdl.lab.guard import Guard, StepOrder
 from sdl.lab.hold import Hold
 from sdl.lab.host import OnDocument, PlanRefused
+from sdl.lab.identities import identities
 from sdl.lab.interlocks import Bound, Interlock, Trip, bind, check
 from sdl.lab.preflight import NeedsLoop, PlanRules, preflight, preflight_here
 from sdl.lab.procedure import BoundStep
@@ -248,6 +249,12 @@ class Station:
             if self._aborting:
                 engine.abort("aborted while paused")  # type: ignore[no-untyped-call]
                 raise RequestAbort
+            try:
+                self._wait_for(self.guard.at_rest())
+            except Fault:
+                self.guard.give_up()
+                engine.abort("what the pause stopped has not ended")  # type: ignore[no-untyped-call]
+                raise
             with contextlib.suppress(RunEngineInterrupted):
                 engine.resume()  # type: ignore[no-untyped-call]
                 return
@@ -268,7 +275,10 @@ class Station:
             raise
 
     def resume(self) -> None:
-        """Go on with a plan that `pause` holds."""
+        """Go on with a plan that `pause` holds, as soon as it is on record what became of the actions that it stopped.
+
+        Where that is not known within 30 s, the plan is given up, and `run` raises a `Fault` that names the action.
+        """
         self._resume.set()
 
     @property
@@ -359,6 +369,11 @@ class Station:
         """Ask the action's device what became of it."""
         answer: Receipt = await self._in_loop(ask(self.devices[action.device], action))
         return answer
+
+    async def identities(self) -> dict[str, dict[str, str]]:
+        """What the devices that can be asked say of themselves, by name; one that does not answer is left out."""
+        told: dict[str, dict[str, str]] = await self._in_loop(identities(self.devices))
+        return told
 
     async def abort(self, reason: str) -> None:
         """Stop the running plan now; its cleanup and the devices' `stop()` run. Does nothing on an idle station."""

@@ -41,7 +41,7 @@ def propose(self, problem, trials, n, seed):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_pause(tmp_path: Path, nursery: Nursery, number: signal.Signals) -> None:
     """One Ctrl-C, SIGTERM or SIGHUP finishes the step and pauses with advice; the same command goes on from there."""
-    campaign = soft_lab(tmp_path, seconds=0.3, trials=3)
+    campaign = soft_lab(tmp_path, seconds=1.0, trials=3)
     process = nursery.start("run", campaign, "--json", cwd=tmp_path)
     process.wait_for("step.started", trial=2, step="read")
     process.signal(number)
@@ -56,6 +56,7 @@ def test_pause(tmp_path: Path, nursery: Nursery, number: signal.Signals) -> None
     ]
     assert "run the same command again" in events[-2]["advice"]
     assert "once more aborts" in process.err
+    edit(tmp_path / "lab.yaml", lambda lab: lab["procedures"]["measure"]["steps"][0].update({"with": {}}))
     again = nursery.run("run", campaign, "--json", cwd=tmp_path)
     assert again.status == 0, again.err
     steps = [(e["trial"], e["step"]) for e in again.events if e["event"] == "step.started"]
@@ -65,7 +66,7 @@ def test_pause(tmp_path: Path, nursery: Nursery, number: signal.Signals) -> None
 
 def test_pause_advice_for_people(tmp_path: Path, nursery: Nursery) -> None:
     """Without --json the pause and what to do are said in words, with --quiet on standard error only."""
-    campaign = soft_lab(tmp_path, seconds=0.3, trials=2)
+    campaign = soft_lab(tmp_path, seconds=0.3, trials=100)
     for flags, stream in (((), "out"), (("--quiet",), "err")):
         process = nursery.start("run", campaign, *flags, cwd=tmp_path)
         _wait_for_step(process, tmp_path / "sdl.db")

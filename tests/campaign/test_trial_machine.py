@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import settings
@@ -136,4 +137,6 @@ class Trial(RuleBasedStateMachine):
 
 
 TestTrial = Trial.TestCase
-TestTrial.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTrial.settings = settings(
+    max_examples=150 if os.environ.get("SDL_CHAOS") == "full" else 60, stateful_step_count=40, deadline=None
+)

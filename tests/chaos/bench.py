@@ -24,8 +24,8 @@ from chaos.points import ACKS, KILL_AT, TRACE
 __all__ = ["Bench", "Kill", "Session", "Trace"]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "dosing"
-_PATIENCE = 30.0
-"""Wall seconds for one command."""
+_PATIENCE = 60.0
+"""Wall seconds for one command, on a machine that has much else to do."""
 
 _PORTS = range(20_000, 32_000)
 """Below those that Linux gives to whoever asks for any."""
@@ -95,6 +95,14 @@ class _Worker:
         }
         argv = ("worker", "lab.yaml", "--station", "bench", "--spool", "bench.spool.db", "--json")
         self.child = self._bench.start(*argv, env=env)
+
+    def up(self) -> None:
+        """Wait until it takes orders, or has died at one of its points: a session gives up on one that is not there."""
+        deadline = time.monotonic() + _PATIENCE
+        while self.child is not None and not self.child.out.endswith("\n") and not self.child.ended.done():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the worker does not start: {self.child.err}")
+            time.sleep(0.005)
 
     def ended(self, status: int, session: Session) -> None:
         """It has ended: note why, and start it again."""
@@ -191,6 +199,8 @@ class Bench:
         trace = self.folder / f"trace-{number}"
         points = {TRACE: str(trace), ACKS: str(self.acks), KILL_AT: "" if kill_at is None else str(kill_at)}
         points[BREAK] = self._broken
+        if self._worker is not None:
+            self._worker.up()
         child = self.start("run", "campaign.yaml", "--store", self.store, "--quiet", env=points)
         session = Session(None, Trace([]), "")
         deadline = time.monotonic() + _PATIENCE

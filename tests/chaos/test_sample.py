@@ -9,7 +9,7 @@ import pytest
 from chaos.harness import Harness, Reference, doubles, spread
 from chaos.runs import Case, Result
 
-_SINGLES, _DOUBLES = 64, 6
+_SINGLES, _DOUBLES = 54, 6
 _COORDINATOR, _WORKER, _EITHER = 16, 24, 4
 
 

@@ -199,7 +199,10 @@ def messages_of(plan: Iterator[Any]) -> int:
 @pytest.mark.parametrize("how", ["pause", "suspend"])
 @pytest.mark.parametrize("slow", [False, True])
 def test_pause_and_suspend_at_every_message(tmp_path: Path, how: str, slow: bool) -> None:
-    """Wherever a plan is paused or suspended, and rewound, exactly what was intended is dropped."""
+    """Wherever a plan is paused or suspended, and rewound, exactly what was intended is dropped.
+
+    It is to go on at once, while what was stopped still moves.
+    """
     count = messages_of(dose(Dropper("a"), other=Mover("b")))
 
     async def one(place: int, folder: Path) -> None:
@@ -229,7 +232,6 @@ async def _interrupted_at(it: Bench, plan: Iterator[Any], place: int, how: str, 
     engine = it.station._running_engine()
     reached = 0
     asked = False
-    loop = asyncio.get_running_loop()
 
     def hook(msg: Any) -> None:
         nonlocal reached, asked
@@ -244,12 +246,70 @@ async def _interrupted_at(it: Bench, plan: Iterator[Any], place: int, how: str, 
         if how == "pause":
             it.station._pausing = True
             engine.loop.create_task(engine._request_pause_coro())
-            loop.call_soon_threadsafe(loop.call_later, 0.03, it.station.resume)
+            it.station.resume()
         else:
-            engine.request_suspend(lambda: asyncio.sleep(0.03))
+            engine.request_suspend(lambda: asyncio.sleep(0))
 
     engine.msg_hook = hook
     await it.run(plan)
+
+
+class Stubborn(Dropper):
+    """Goes on whatever it is told, until `let_go`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.let_go, self.moving = asyncio.Event(), asyncio.Event()
+
+    @AsyncStatus.wrap
+    async def set(self, value: float) -> None:
+        self.moving.set()
+        await self.let_go.wait()
+
+    async def stop(self, success: bool = True) -> None:
+        """Nothing comes of it."""
+
+
+async def _paused_while_moving(it: Bench, device: Stubborn) -> asyncio.Future[Any]:
+    running = asyncio.ensure_future(it.run(dose(device)))
+    await device.moving.wait()
+    await it.station.pause()
+    it.station.resume()
+    return running
+
+
+def test_it_goes_on_once_what_was_stopped_has_ended(tmp_path: Path) -> None:
+    """A resumption that comes at once waits for the action that the pause has stopped, however long that takes."""
+
+    async def main() -> None:
+        device = Stubborn("a")
+        async with bench(tmp_path, a=device) as it:
+            running = await _paused_while_moving(it, device)
+            engine = it.station._running_engine()
+            while engine.state != "paused":
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.1)
+            assert (engine.state, it.kinds()) == ("paused", ["dispatched"])
+            engine.loop.call_soon_threadsafe(device.let_go.set)
+            await running
+            assert it.kinds() == ["dispatched", "done"] * 2
+
+    asyncio.run(main())
+
+
+def test_what_does_not_end_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When what a pause has stopped never ends, the plan is given up with a sentence that names it."""
+    monkeypatch.setattr("sdl.lab.guard._SETTLE", 0.2)
+
+    async def main() -> None:
+        device = Stubborn("a")
+        async with bench(tmp_path, a=device) as it:
+            running = await _paused_while_moving(it, device)
+            with pytest.raises(Fault, match=r"a: the pause stopped set of a \(1\) and it has not ended 0.2 s after"):
+                await running
+            assert it.kinds() == ["dispatched"]
+
+    asyncio.run(main())
 
 
 def test_a_replayed_step_skips_what_is_done(tmp_path: Path) -> None:

@@ -2,25 +2,28 @@
 
 In a ```console block each line that begins with `$ ` is a command (`> ` continues it) and has to succeed; the others
 are what it printed when it was recorded. A ```python block has to run. The blocks of one document run in order, in a
-copy of the checkout, with `sdl` of this environment on the path. Some commands are run in another manner:
-`make TARGET` is expanded (`make -n`), since its whole is what runs these tests; `sdl simulate` and `sdl worker`, which
-serve until Ctrl-C, get one as soon as they have printed their addresses.
+copy of the checkout. A plain `sdl …` is a real process, forked from one that has imported everything, which saves most
+of the minute that two dozen of them would take to start; the rest runs in bash, with `sdl` of this environment on the
+path. Some commands are run in another manner: `make TARGET` is expanded (`make -n`), since its whole is what runs these
+tests; `sdl simulate` and `sdl worker`, which serve until Ctrl-C, get one as soon as they have printed their addresses.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
+from support import Nursery
 
 from sdl.lab.yamlfile import read_yaml
 
@@ -32,7 +35,16 @@ DOCUMENTS = [
 ]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+SHELL = frozenset("|&;<>$`*?(){}")
+"""Characters that mean something to a shell."""
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Starts `sdl` commands."""
+    with contextlib.closing(Nursery(tmp_path_factory.mktemp("nursery"))) as nursery:
+        yield nursery
 
 
 def commands(block: str) -> list[str]:
@@ -48,7 +60,7 @@ def commands(block: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_the_documents_blocks_run(document: Path, checkout: Path, run: Run) -> None:
+def test_the_documents_blocks_run(document: Path, checkout: Path, run: Run, nursery: Nursery) -> None:
     """Every command and every piece of Python in a document works as printed, in order."""
     blocks = BLOCK.findall((checkout / document).read_text(encoding="utf-8"))
     assert blocks
@@ -60,15 +72,18 @@ def test_the_documents_blocks_run(document: Path, checkout: Path, run: Run) -> N
             continue
         assert commands(text), f"a console block without a command:\n{text}"
         for command in commands(text):
-            carry_out(command, checkout, run)
+            carry_out(command, checkout, run, nursery)
 
 
-def carry_out(command: str, folder: Path, run: Run) -> None:
+def carry_out(command: str, folder: Path, run: Run, nursery: Nursery) -> None:
     first, *rest = shlex.split(command.replace("\\\n", " "), comments=True)
     if first == "make":
         run("make", "-n", *rest, cwd=folder)
     elif [first, *rest[:1]] in (["sdl", "simulate"], ["sdl", "worker"]):
         serve_and_stop([first, *rest], folder, run)
+    elif first == "sdl" and not SHELL & set("".join(rest)):
+        process = nursery.run(*rest, cwd=folder, seconds=300)
+        assert process.status == 0, f"{command}\n{process.out[-4000:]}\n{process.err[-4000:]}"
     else:
         run("bash", "-euc", command, cwd=folder, timeout=300)
 

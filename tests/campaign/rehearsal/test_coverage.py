@@ -13,10 +13,10 @@ from sdl.campaign.rehearsal.learning import learn
 from sdl.campaign.rehearsal.quote import Interval, interval
 from sdl.campaign.rehearsal.timing import play
 
-WORLDS = 36
+WORLDS = 30
 HELD_BACK = 2
-DRAWS = 40
-TRIALS = 10
+DRAWS = 30
+TRIALS = 8
 
 
 def _world(rng: Random) -> GammaLab:

@@ -20,14 +20,16 @@ from sdl.journal import Store, kinds
 from sdl.model import InputError, SdlError
 
 
-def _quoted(path: Path, *, runs: int = 2, target: str = "", store: str = "sdl.db", keep: bool = True) -> Quote:
+def _quoted(
+    path: Path, *, runs: int = 2, target: str = "", store: str = "sdl.db", keep: bool = True, workers: int = 1
+) -> Quote:
     file = path.parent / store
 
     def ground(loaded):  # type: ignore[no-untyped-def]
         with Store.open(file) as opened:
             return ground_of(opened, loaded)
 
-    quote, _ = make_quote(path, {}, ground, runs=runs, workers=2, target=target, draws=50)
+    quote, _ = make_quote(path, {}, ground, runs=runs, workers=workers, target=target, draws=50)
     if keep:
         with Store.open(file) as opened:
             record_quote(opened, quote)
@@ -56,7 +58,7 @@ def test_a_quote_comes_true(tmp_path: Path) -> None:
     """Three trials in flight, ovens that limit: end, hours, cost and flour are foretold and come true."""
     path = bakery(tmp_path, trials=12)
     _receive(path, 100.0)
-    quote = _quoted(path, runs=3, target="z > 5 MS/m")
+    quote = _quoted(path, runs=3, target="z > 5 MS/m", workers=2)
     # Two ovens bake twelve loaves of ten minutes, after one minute of mixing.
     assert quote.hours.median == pytest.approx(1.03, rel=0.1)
     assert quote.hours.low < quote.hours.median < quote.hours.high
@@ -150,7 +152,7 @@ def test_it_quotes_what_is_left(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_quote(tmp_path: Path) -> None:
     """However many processes take part; another seed gives another."""
     path = bakery(tmp_path, flour="x", trials=5)
-    first, second = (_quoted(path, runs=3, keep=False) for _ in range(2))
+    first, second = (_quoted(path, runs=3, keep=False, workers=workers) for workers in (1, 2))
     assert first.hours == pytest.approx(second.hours)
     assert first.stock == second.stock
 
