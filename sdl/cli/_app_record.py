@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from sdl.cli._options import CampaignName, Json, StorePath
-from sdl.cli._root import DEFAULT_STORE, app
+from sdl.cli._root import DEFAULT_STORE, By, app
+
+_WAIT = 10.0
+"""Wall seconds in which a session that runs has to answer."""
+
+As = Annotated[str, typer.Option("--as", metavar="ROLE", help="For whom: public, shared:NAME, or owner (default).")]
+TrialNumber = Annotated[int, typer.Option("--trial", metavar="N", help="Number of the trial.")]
+
+stores = typer.Typer(no_args_is_help=True, help="The store itself: check, rebuild, compact, back up, merge.")
+app.add_typer(stores, name="store")
 
 
 class Format(StrEnum):
@@ -21,11 +30,11 @@ class Format(StrEnum):
 
 
 @app.command("list")
-def list_(store: StorePath = DEFAULT_STORE, json: Json = False) -> None:
+def list_(store: StorePath = DEFAULT_STORE, json: Json = False, as_: As = "") -> None:
     """List the campaigns of a store."""
     from sdl.cli._look import list_command
 
-    list_command(store, json)
+    list_command(store, json, as_)
 
 
 @app.command()
@@ -34,11 +43,12 @@ def show(
     trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Number of a trial.")] = None,
     store: StorePath = DEFAULT_STORE,
     json: Json = False,
+    as_: As = "",
 ) -> None:
     """Show a campaign, or one of its trials and why it was proposed."""
     from sdl.cli._look import show_command
 
-    show_command(campaign, trial, store, json)
+    show_command(campaign, trial, store, json, as_)
 
 
 @app.command()
@@ -68,10 +78,206 @@ def report(
 
 @app.command()
 def verify(
-    campaign: Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="Default: every campaign.")] = "",
+    what: Annotated[
+        str, typer.Argument(metavar="[CAMPAIGN|STORE|RELEASE]", help="Default: every campaign of the store.")
+    ] = "",
+    key: Annotated[str, typer.Option(metavar="KEY", help="Public key that must have signed the release.")] = "",
     store: StorePath = DEFAULT_STORE,
 ) -> int:
-    """Recompute the hash chain of the journal; exit status 2 when anything is not as it was written."""
-    from sdl.cli._look import verify_command
+    """Recompute the hash chains of a journal, or every hash of a release; exit status 2 when anything differs."""
+    from sdl.cli._verify import verify_command
 
-    return verify_command(campaign, store)
+    return verify_command(what, store, key)
+
+
+@app.command()
+def query(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="As in 'speed > 20 Hz and yield >= 90 percent'.")],
+    across: Annotated[
+        list[str] | None, typer.Option(metavar="CAMPAIGN", help="Look in this campaign; repeatable; default: in all.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Show this column; repeatable; default: all.")
+    ] = None,
+    status: Annotated[list[str] | None, typer.Option(metavar="STATUS", help="As in observed; repeatable.")] = None,
+    sample: Annotated[list[str] | None, typer.Option(metavar="SAMPLE", help="Id, label or bar code.")] = None,
+    instrument: Annotated[list[str] | None, typer.Option(metavar="DEVICE", help="That took part.")] = None,
+    person: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Who answers for it or decided.")] = None,
+    format: Annotated[str, typer.Option("--format", "-f", metavar="FORMAT", help="table, csv or parquet.")] = "table",
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: standard output.")] = None,
+    store: StorePath = DEFAULT_STORE,
+    as_: As = "",
+) -> None:
+    """Find the trials of a store that a question is true of, whatever units their campaigns use."""
+    from sdl.cli._query import query_command
+
+    filters = {"status": status or [], "sample": sample or [], "instrument": instrument or [], "person": person or []}
+    query_command(question, across or [], columns or [], filters, format, out, as_, store)
+
+
+@app.command()
+def metrics(
+    campaign: CampaignName,
+    baseline: Annotated[
+        str, typer.Option(metavar="CAMPAIGN", help="Compare with this one; default: a random one of the same problem.")
+    ] = "",
+    definitions: Annotated[bool, typer.Option("--definitions", help="Say what each means and its formula.")] = False,
+    store: StorePath = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Show the performance metrics that the field has agreed on: autonomy, lifetime, throughput, precision, use."""
+    from sdl.cli._metrics import metrics_command
+
+    metrics_command(campaign, baseline, definitions, store, json)
+
+
+@app.command()
+def replay(
+    campaign: CampaignName,
+    lab: Annotated[
+        Path | None, typer.Option("--lab", metavar="LAB.yaml", help="Where analyses of the lab's own files lie.")
+    ] = None,
+    store: StorePath = DEFAULT_STORE,
+    json: Json = False,
+) -> int:
+    """Compute every proposal and outcome anew from the journal and compare; exit status 2 when one differs."""
+    from sdl.cli._replay import replay_command
+
+    return replay_command(campaign, lab, store, json)
+
+
+@app.command()
+def tell(
+    campaign: CampaignName,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the trial; repeatable.")
+    ] = None,
+    outcomes: Annotated[
+        list[str] | None, typer.Option("--outcome", metavar="NAME=VALUE", help="As in 'peak=451.2 ± 0.3 nm'.")
+    ] = None,
+    infeasible: Annotated[str, typer.Option(metavar="WHY", help="No material came of it.")] = "",
+    table: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with a trial a line instead.")] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Where they come from.")] = "",
+    by: By = "",
+    store: StorePath = DEFAULT_STORE,
+) -> int:
+    """Tell a campaign of a trial that a person made; its planner learns from it."""
+    from sdl.cli._tell import tell_command
+
+    return tell_command(campaign, values or [], outcomes or [], infeasible, table, note, by, store)
+
+
+@app.command()
+def correct(
+    campaign: CampaignName,
+    trial: TrialNumber,
+    values: Annotated[
+        list[str], typer.Option("--set", metavar="NAME=VALUE", help="An outcome, as in 'peak=451.2 ± 0.3 nm'.")
+    ],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why it was wrong.")],
+    by: By = "",
+    store: StorePath = DEFAULT_STORE,
+) -> int:
+    """Correct outcomes of a trial. What they were stays on record; planners are told what is right."""
+    from sdl.cli._correct import correct_command
+
+    return correct_command(campaign, trial, values, why, by, store, _WAIT)
+
+
+@app.command()
+def annotate(
+    campaign: CampaignName,
+    trial: TrialNumber,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be remembered of it.")],
+    by: By = "",
+    store: StorePath = DEFAULT_STORE,
+) -> int:
+    """Write a note beside a trial."""
+    from sdl.cli._correct import annotate_command
+
+    return annotate_command(campaign, trial, text, by, store, _WAIT)
+
+
+@app.command()
+def withdraw(
+    campaign: CampaignName,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nobody should use its data.")],
+    by: By = "",
+    store: StorePath = DEFAULT_STORE,
+) -> int:
+    """Withdraw a campaign's data. They stay on record; whoever reads them is told, and so is every release."""
+    from sdl.cli._correct import withdraw_command
+
+    return withdraw_command(campaign, why, by, store, _WAIT)
+
+
+@app.command()
+def tiled(
+    campaign: CampaignName,
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Of the Tiled server, as in http://host:8000.")],
+    key_from: Annotated[
+        str, typer.Option(metavar="NAME", help="Environment variable that holds the server's API key.")
+    ] = "TILED_API_KEY",
+    store: StorePath = DEFAULT_STORE,
+    json: Json = False,
+) -> int:
+    """Replay a campaign's finished runs to a Tiled server."""
+    from sdl.cli._tiled import tiled_command
+
+    return tiled_command(campaign, uri, store, key_from, json)
+
+
+@stores.callback()
+def store_options() -> None:
+    """The store itself."""
+
+
+@stores.command("check")
+def store_check(store: StorePath = DEFAULT_STORE, json: Json = False) -> int:
+    """Check a store from top to bottom; exit status 2 when anything is damaged."""
+    from sdl.cli._store import check_command
+
+    return check_command(store, json)
+
+
+@stores.command("rebuild")
+def store_rebuild(store: StorePath = DEFAULT_STORE) -> None:
+    """Derive the tables that are made from the journal anew."""
+    from sdl.cli._store import rebuild_command
+
+    rebuild_command(store)
+
+
+@stores.command("compact")
+def store_compact(store: StorePath = DEFAULT_STORE) -> None:
+    """Give unused space back, and let the database look at what it holds."""
+    from sdl.cli._store import compact_command
+
+    compact_command(store)
+
+
+@stores.command("backup")
+def store_backup(
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, which is a store itself.")],
+    store: StorePath = DEFAULT_STORE,
+) -> None:
+    """Copy a store, also while campaigns write to it, and verify the copy."""
+    from sdl.cli._store import backup_command
+
+    backup_command(store, out)
+
+
+@stores.command("merge")
+def store_merge(
+    other: Annotated[str, typer.Argument(metavar="STORE", help="The other store, a file or an address.")],
+    leave: Annotated[
+        list[str] | None, typer.Option(metavar="CAMPAIGN", help="Leave this campaign out; repeatable.")
+    ] = None,
+    store: StorePath = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Take the campaigns of another store into this one; refused where a record has gone two ways."""
+    from sdl.cli._store import merge_command
+    from sdl.journal.location import location
+
+    merge_command(store, location(other), leave or [], json)
