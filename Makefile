@@ -18,6 +18,7 @@ demo-thin-film: setup ## rehearse and run the thin-film campaign, four films at 
 	@tools/demo-thin-film.sh
 
 test: setup ## every gate: ruff, mypy, import-linter, pytest, the wheel
+	@tools/debian.sh
 	@tools/validators.sh
 	@tools/gates.sh
 
