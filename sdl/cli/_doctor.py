@@ -20,12 +20,14 @@ from sdl.campaign.settings import parse_settings
 from sdl.cli._errors import BAD_INPUT, ENDED
 from sdl.cli._format import console, plain, print_json
 from sdl.journal import Store
+from sdl.journal.location import StoreLocation, shown
 from sdl.model import InputError, SdlError
 
 __all__ = ["doctor_command", "plugins_command"]
 
 _EXTRAS = {
-    "planners": ("torch", "botorch", "scipy"),
+    "planners": ("scipy", "threadpoolctl"),
+    "gpu": ("torch",),
     "simulators": ("scipy",),
     "fair": ("pandas", "pyarrow", "plotly", "jinja2"),
 }
@@ -50,7 +52,7 @@ class Finding(NamedTuple):
     message: str
 
 
-def doctor_command(lab: Path | None, store: Path, settings: list[str], json: bool) -> int:
+def doctor_command(lab: Path | None, store: StoreLocation, settings: list[str], json: bool) -> int:
     """Print the findings; return the exit status."""
     checks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _extras, _plugins, _loopback]
     checks.append(lambda: _store(store))
@@ -132,11 +134,11 @@ def _loopback() -> Iterator[Finding]:
         context.term()
 
 
-def _store(path: Path) -> Iterator[Finding]:
-    if not path.exists():
-        yield Finding("store", "note", f"none yet at {path}; `sdl run` makes one")
-        return
+def _store(path: StoreLocation) -> Iterator[Finding]:
     try:
+        if not Store.there(path):
+            yield Finding("store", "note", f"none yet at {shown(path)}; `sdl run` makes one")
+            return
         with Store.open(path, create=False) as store:
             damage = store.verify()
             campaigns = store.campaigns()
@@ -147,7 +149,7 @@ def _store(path: Path) -> Iterator[Finding]:
         yield Finding("store", "fault", f"{item.campaign} entry {item.seq}: {item.message}")
     if not damage:
         entries = sum(campaign.seq for campaign in campaigns)
-        yield Finding("store", "ok", f"{path}: campaigns {len(campaigns)}, entries {entries}, every hash fits")
+        yield Finding("store", "ok", f"{shown(path)}: campaigns {len(campaigns)}, entries {entries}, every hash fits")
 
 
 def _lab(path: Path, settings: list[str]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from sdl.campaign.doubts import Doubt, NotAnswered, find_doubt, has_session, lis
 from sdl.cli._errors import ENDED, PAUSED
 from sdl.cli._format import console, number, plain, print_json, when
 from sdl.journal import Store
+from sdl.journal.location import StoreLocation, shown
 from sdl.model import FileFault, InputError
 
 __all__ = ["WAYS", "doubts_command", "how_to_resolve", "resolve_command"]
@@ -29,7 +30,7 @@ _MEANINGS = (
 _DEFAULT_STORE = Path("sdl.db")
 
 
-def doubts_command(name: str, path: Path, json: bool) -> None:
+def doubts_command(name: str, path: StoreLocation, json: bool) -> None:
     """Print every action in doubt, of one campaign or of all in the store, and how to settle it."""
     with Store.open(path, create=False) as store:
         chosen = _chosen(store, name)
@@ -95,7 +96,7 @@ def _evidence(doubt: Doubt) -> str:
     return "; ".join(part for part in parts if part) or "none"
 
 
-def _advice(doubts: Sequence[Doubt], path: Path) -> list[str]:
+def _advice(doubts: Sequence[Doubt], path: StoreLocation) -> list[str]:
     short = _short(doubts)
     cut_off = ", ".join(short[doubt.action.id] for doubt in doubts if doubt.cut_off)
     lines = [f"{cut_off}: `sdl run` with the campaign's file asks the instrument first"] if cut_off else []
@@ -106,17 +107,17 @@ def _advice(doubts: Sequence[Doubt], path: Path) -> list[str]:
     return lines
 
 
-def how_to_resolve(key: str, path: Path) -> str:
+def how_to_resolve(key: str, path: StoreLocation) -> str:
     """The command without its verdict."""
     return f"sdl resolve {shlex.quote(key)}{_elsewhere(path)}"
 
 
-def _elsewhere(path: Path) -> str:
-    return "" if path == _DEFAULT_STORE else f" --store {shlex.quote(str(path))}"
+def _elsewhere(path: StoreLocation) -> str:
+    return "" if path == _DEFAULT_STORE else f" --store {shlex.quote(shown(path))}"
 
 
 def resolve_command(
-    action: str, verdicts: Sequence[str], note: str, by: str, name: str, path: Path, wait: float = 10.0
+    action: str, verdicts: Sequence[str], note: str, by: str, name: str, path: StoreLocation, wait: float = 10.0
 ) -> int:
     """Settle an action in doubt; return the exit status."""
     _check(verdicts, note)

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = ["CampaignName", "Json", "Settings", "StorePath"]
+__all__ = ["As", "CampaignName", "Json", "Settings", "StorePath"]
 
-StorePath = Annotated[
-    Path, typer.Option("--store", metavar="FILE", help="The file that keeps the journal.", envvar="SDL_STORE")
+
+def _location(text: object) -> object:
+    from sdl.journal.location import location
+
+    return location(str(text))
+
+
+if TYPE_CHECKING:
+    from sdl.journal.location import StoreLocation as StorePath
+else:  # Typer takes no union for the type of an option; the parser gives one of the two
+    StorePath = Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="STORE",
+            help="What keeps the journal: a file, or postgresql://USER@HOST/DATABASE.",
+            envvar="SDL_STORE",
+            parser=_location,
+        ),
+    ]
+As = Annotated[
+    str, typer.Option("--as", metavar="ROLE", help="What others would see: public or shared:NAME; default: the owner.")
 ]
 CampaignName = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="A campaign by its name, id, or a unique prefix of either.")

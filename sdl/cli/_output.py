@@ -6,19 +6,23 @@ from pathlib import Path
 
 from sdl.cli._format import console
 from sdl.journal import Store
+from sdl.journal.location import StoreLocation
 
 __all__ = ["export_command", "report_command"]
 
 
-def export_command(name: str, format: str, out: Path | None, path: Path) -> None:
-    """Write a campaign's trials."""
+def export_command(name: str, format: str, out: Path | None, path: StoreLocation, as_: str = "") -> None:
+    """Write a campaign's trials; `as_`: for whom, as in `--as`."""
+    from sdl.cli._as import resolve_as
     from sdl.fair import export
+    from sdl.fair.access import role_of
 
+    role = role_of(as_)
     with Store.open(path, create=False) as store:
-        export(store, store.resolve(name), format, out)
+        export(store, resolve_as(store, name, role), format, out, role)
 
 
-def report_command(name: str, out: Path | None, path: Path) -> None:
+def report_command(name: str, out: Path | None, path: StoreLocation) -> None:
     """Write a campaign's page and say where it is."""
     from sdl.fair import write_report
 

@@ -17,13 +17,14 @@ from sdl.campaign.settings import parse_settings
 from sdl.cli._format import console, print_json
 from sdl.cli._quote import print_quote
 from sdl.journal import Store
+from sdl.journal.location import StoreLocation, shown
 
 __all__ = ["rehearse_command"]
 
 
 def rehearse_command(
     path: Path,
-    store: Path,
+    store: StoreLocation,
     runs: int,
     workers: int | None,
     target: str,
@@ -49,11 +50,13 @@ def rehearse_command(
         print_json({"campaign": entry.campaign, "seq": entry.seq, **quote.as_json()})
     else:
         print_quote(quote)
-        console().print(f"on record in {store}, campaign {entry.campaign}", style="dim", markup=False, soft_wrap=True)
+        console().print(
+            f"on record in {shown(store)}, campaign {entry.campaign}", style="dim", markup=False, soft_wrap=True
+        )
     return 0
 
 
-def _ground(path: Path, loaded: LoadedCampaign) -> Ground:
+def _ground(path: StoreLocation, loaded: LoadedCampaign) -> Ground:
     """What the store says, while nobody runs the campaign."""
     with Store.open(path) as store:
         refuse_if_held(store, loaded.spec.name)

@@ -18,6 +18,7 @@ from sdl.campaign.labbook import LabBook, lab_spec, record
 from sdl.cli._doubts import _login
 from sdl.cli._format import console, plain, print_json, when
 from sdl.journal import Store, kinds
+from sdl.journal.location import StoreLocation
 from sdl.journal.samples import SampleStatus
 from sdl.lab.spec import LabSpec
 from sdl.model import FileFault, InputError
@@ -34,7 +35,7 @@ _STYLES = {
 
 
 def samples_command(
-    campaign: str, lab: Path | None, path: Path, everything: bool, json: bool, labels: Path | None
+    campaign: str, lab: Path | None, path: StoreLocation, everything: bool, json: bool, labels: Path | None
 ) -> None:
     """Print the samples of a campaign or a lab, or write their labels."""
     with Store.open(path, create=False) as store:
@@ -112,7 +113,7 @@ def _write_labels(target: Path, items: Sequence[Located]) -> None:
 
 
 def locate_command(
-    sample: str, place: str, slot: int | None, away: bool, note: str, by: str, lab: Path | None, path: Path
+    sample: str, place: str, slot: int | None, away: bool, note: str, by: str, lab: Path | None, path: StoreLocation
 ) -> None:
     """Put on record where somebody has seen or put a sample."""
     with Store.open(path, create=False) as store:
@@ -164,7 +165,7 @@ def _spot(
     return place, free or 0
 
 
-def quarantine_command(sample: str, note: str, by: str, lab: Path | None, path: Path) -> None:
+def quarantine_command(sample: str, note: str, by: str, lab: Path | None, path: StoreLocation) -> None:
     """Put on record that nobody is to use a sample."""
     with Store.open(path, create=False) as store:
         spec = lab_spec(store, lab)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from sdl.campaign.timeline import Bar, Coming, Outlook, Timeline, Wait, outlook,
 from sdl.cli._format import console, duration, plain, print_json, when
 from sdl.cli._gantt import Block, Kind, Row, draw, hours
 from sdl.journal import Store
+from sdl.journal.location import StoreLocation
 from sdl.journal.state import CampaignState
 
 __all__ = ["schedule_command"]
@@ -29,7 +29,7 @@ _LEAST_BACK = 4 * 3600.0
 """Lab seconds of the past that it shows at least."""
 
 
-def schedule_command(name: str, path: Path, json: bool, plan: bool) -> None:
+def schedule_command(name: str, path: StoreLocation, json: bool, plan: bool) -> None:
     """Print the schedule of a campaign."""
     with Store.open(path, create=False) as store:
         campaign = store.resolve(name)

@@ -16,6 +16,7 @@ from sdl.campaign.labbook import LabBook, lab_spec, record
 from sdl.cli._doubts import _login
 from sdl.cli._format import console, number, plain, print_json, when
 from sdl.journal import Store, kinds
+from sdl.journal.location import StoreLocation
 from sdl.lab.spec import LabSpec
 from sdl.model import FileFault, InputError
 from sdl.model.units import parse_quantity
@@ -27,7 +28,7 @@ _LONGEST = 80
 """Characters of a lot's name."""
 
 
-def stock_command(lab: Path | None, path: Path, json: bool) -> None:
+def stock_command(lab: Path | None, path: StoreLocation, json: bool) -> None:
     """Print what is left of each lot of a lab's stock."""
     with Store.open(path, create=False) as store:
         spec = lab_spec(store, lab)
@@ -83,7 +84,7 @@ def _warnings(spec: LabSpec, inventory: Inventory, day: date) -> Iterator[str]:
 
 
 def receive_command(
-    item: str, amount: str, lot: str, expires: str, note: str, by: str, lab: Path | None, path: Path
+    item: str, amount: str, lot: str, expires: str, note: str, by: str, lab: Path | None, path: StoreLocation
 ) -> None:
     """Put on record that a lot came in, or more of it."""
     with _opened(path, lab) as store:
@@ -104,7 +105,7 @@ def receive_command(
         _say(store, spec, item, lot)
 
 
-def count_command(item: str, amount: str, lot: str, note: str, by: str, lab: Path | None, path: Path) -> None:
+def count_command(item: str, amount: str, lot: str, note: str, by: str, lab: Path | None, path: StoreLocation) -> None:
     """Put on record how much of a lot somebody found."""
     with Store.open(path, create=False) as store:
         spec = lab_spec(store, lab)
@@ -128,9 +129,9 @@ def count_command(item: str, amount: str, lot: str, note: str, by: str, lab: Pat
         _say(store, spec, item, lot)
 
 
-def _opened(path: Path, lab: Path | None) -> Store:
+def _opened(path: StoreLocation, lab: Path | None) -> Store:
     """The store; made when there is none and the lab file is sound."""
-    if lab is not None and not path.exists():
+    if lab is not None and not Store.there(path):
         lab_spec(None, lab)
         return Store.open(path)
     return Store.open(path, create=False)

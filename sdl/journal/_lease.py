@@ -20,7 +20,18 @@ from sdl.journal._process import ProcessId, is_running, this_process
 from sdl.journal._rows import Lease
 from sdl.journal._schema import heads, leases
 
-__all__ = ["ABANDONED", "BEAT_S", "LISTEN_S", "TTL_S", "listen_for", "read", "refuse_if_held", "take"]
+__all__ = [
+    "ABANDONED",
+    "BEAT_S",
+    "LISTEN_S",
+    "TTL_S",
+    "free_row",
+    "listen_for",
+    "lock",
+    "read",
+    "refuse_if_held",
+    "take",
+]
 
 BEAT_S: Final = 2.0
 """Seconds between heartbeats."""
@@ -84,6 +95,19 @@ def refuse_if_held(connection: sa.Connection, campaign: str, heard: int | None =
         raise LeaseHeld(held)
 
 
+def lock(connection: sa.Connection, campaign: str) -> None:
+    """Let whoever else would take the lease wait until the caller's writing transaction has ended."""
+    connection.execute(sa.select(leases.c.epoch).where(leases.c.campaign == campaign).with_for_update())
+
+
+def free_row(campaign: str, epoch: int) -> dict[str, Any]:
+    """The row of a lease that nobody holds."""
+    return {
+        "campaign": campaign, "epoch": epoch, "holder": "", "host": "", "machine": "", "pid": 0, "started": "",
+        "since": 0, "heartbeat": 0, "address": "",
+    }  # fmt: skip
+
+
 def take(connection: sa.Connection, campaign: str, holder: str, address: str, heard: int | None = None) -> int:
     """Take the lease within the caller's writing transaction; return its epoch.
 
@@ -98,6 +122,7 @@ def take(connection: sa.Connection, campaign: str, holder: str, address: str, he
         LeaseHeld: another writer lives.
         JournalError: there is no such campaign.
     """
+    lock(connection, campaign)
     refuse_if_held(connection, campaign, heard)
     old = connection.execute(sa.select(leases.c.epoch).where(leases.c.campaign == campaign)).scalar_one_or_none()
     if old is None:

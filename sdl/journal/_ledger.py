@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from sdl.journal import _sqlite
+from sdl.journal._database import Database
 from sdl.journal._entry import GENESIS, Entry, digest
 from sdl.journal._errors import LeaseLost, StoreError
 from sdl.journal._lease import ABANDONED
@@ -65,8 +64,8 @@ class End(NamedTuple):
     at: int
 
 
-def end_of(connection: sa.Connection, path: Path, campaign: str) -> End:
-    """The end of a campaign's chain.
+def end_of(connection: sa.Connection, store: str, campaign: str) -> End:
+    """The end of a campaign's chain; `store` is its name, for people.
 
     Raises:
         StoreError: the end is damaged; a writer must not lengthen such a chain.
@@ -83,7 +82,7 @@ def end_of(connection: sa.Connection, path: Path, campaign: str) -> End:
         sound = (seq, head) == (last.seq, last.hash) and found == last.hash
     if not sound:
         raise StoreError(
-            f"{path}: the last entry of campaign {campaign} is missing or was changed, so nothing is added to it; "
+            f"{store}: the last entry of campaign {campaign} is missing or was changed, so nothing is added to it; "
             "list the damage with `sdl verify`"
         )
     return End(seq, head, 0 if last is None else last.at)
@@ -92,18 +91,20 @@ def end_of(connection: sa.Connection, path: Path, campaign: str) -> End:
 class Ledger:
     """The end of one chain, in memory and on disk. Not thread-safe: it belongs to the writer's thread."""
 
-    def __init__(self, path: Path, campaign: str, epoch: int, end: End, holder: str, address: str) -> None:
+    def __init__(self, database: Database, campaign: str, epoch: int, end: End, holder: str, address: str) -> None:
         self.campaign, self.epoch = campaign, epoch
         self.seq, self.hash, self.at = end
-        self._path, self._holder, self._address = path, holder, address
-        self._engine = _sqlite.connect(path, pooled=False)
+        self._database, self._holder, self._address = database, holder, address
+        self._engine = database.connect(pooled=False)
         self.unsynced = 0
         """Entries committed and not yet known to be on the disk."""
         self._durable = False
-        with _sqlite.translated(path):
+        with database.translated():
             self._connection = self._engine.raw_connection()
             self._cursor = self._connection.cursor()
+            database.set_durable(self._cursor, self._durable)
         dialect = self._engine.dialect
+        self._errors: type[Exception] = dialect.dbapi.Error if dialect.dbapi is not None else Exception
         self._move, self._beat = Prepared(_MOVE, dialect), Prepared(_BEAT, dialect)
         self._insert = Prepared(entries.insert(), dialect)
 
@@ -186,23 +187,24 @@ class Ledger:
             StoreError: the database cannot be read.
         """
         where = (leases.c.campaign == self.campaign, leases.c.epoch == self.epoch)
-        with _sqlite.translated(self._path), self._engine.connect() as connection:
+        with self._database.translated(), self._engine.connect() as connection:
             since = connection.execute(sa.select(leases.c.since).where(*where)).scalar_one_or_none()
         if since is not None:
             ABANDONED.add((self.campaign, self.epoch, since))
 
     @contextmanager
     def _transaction(self, durable: bool) -> Iterator[Any]:
-        with _sqlite.translated(self._path):
+        with self._database.translated():
             if durable != self._durable:
-                _sqlite.set_durable(self._cursor, durable)
+                self._database.set_durable(self._cursor, durable)
                 self._durable = durable
-            _sqlite.begin(self._cursor)
+            self._database.begin(self._cursor)
             try:
                 yield self._cursor
                 self._connection.commit()
             except BaseException:
-                self._connection.rollback()
+                with suppress(self._errors):  # the connection is gone, and the transaction with it
+                    self._connection.rollback()
                 raise
 
     def close(self) -> None:

@@ -14,15 +14,16 @@ import orjson
 import sqlalchemy as sa
 
 from sdl.journal._canonical import canonical
+from sdl.journal._database import exclude_others
 from sdl.journal._errors import JournalError
 from sdl.journal._rows import Request
 from sdl.journal._schema import campaigns
 
-__all__ = ["answer", "put", "read"]
+__all__ = ["answer", "put", "read", "requests"]
 
 _metadata = sa.MetaData()
 
-_requests = sa.Table(
+requests = sa.Table(
     "requests",
     _metadata,
     # SQLite numbers the rows itself only where the type is INTEGER.
@@ -46,9 +47,11 @@ def put(connection: sa.Connection, campaign: str, kind: str, body: Mapping[str, 
     text = canonical(body)
     if connection.execute(sa.select(campaigns.c.id).where(campaigns.c.id == campaign)).first() is None:
         raise JournalError(f"there is no campaign {campaign!r} in the store")
-    _metadata.create_all(connection)
+    if not sa.inspect(connection).has_table(requests.name):
+        exclude_others(connection)
+        _metadata.create_all(connection)
     row = {"campaign": campaign, "at": time.time_ns(), "kind": kind, "body": text, "taken_at": None, "answer": ""}
-    inserted = connection.execute(_requests.insert().values(row))
+    inserted = connection.execute(requests.insert().values(row))
     return int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an insertion of one row has its key
 
 
@@ -57,11 +60,11 @@ def read(connection: sa.Connection, campaign: str, open_only: bool) -> list[Requ
 
     One whose body was damaged has an empty body: whoever handles it refuses it, and the campaign goes on.
     """
-    if not sa.inspect(connection).has_table(_requests.name):
+    if not sa.inspect(connection).has_table(requests.name):
         return []
-    query = sa.select(_requests).where(_requests.c.campaign == campaign).order_by(_requests.c.id)
+    query = sa.select(requests).where(requests.c.campaign == campaign).order_by(requests.c.id)
     if open_only:
-        query = query.where(_requests.c.taken_at.is_(None))
+        query = query.where(requests.c.taken_at.is_(None))
     return [Request(**{**row, "body": _body(row["body"])}) for row in connection.execute(query).mappings()]
 
 
@@ -79,12 +82,12 @@ def answer(connection: sa.Connection, number: int, text: str) -> None:
     Raises:
         JournalError: there is no such request.
     """
-    one = _requests.c.id == number
+    one = requests.c.id == number
     if (
-        not sa.inspect(connection).has_table(_requests.name)
-        or connection.execute(sa.select(_requests.c.id).where(one)).first() is None
+        not sa.inspect(connection).has_table(requests.name)
+        or connection.execute(sa.select(requests.c.id).where(one)).first() is None
     ):
         raise JournalError(f"there is no request {number} in the store")
     connection.execute(
-        _requests.update().where(one, _requests.c.taken_at.is_(None)).values(taken_at=time.time_ns(), answer=text)
+        requests.update().where(one, requests.c.taken_at.is_(None)).values(taken_at=time.time_ns(), answer=text)
     )

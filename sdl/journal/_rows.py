@@ -76,7 +76,7 @@ class Request(NamedTuple):
     at: int
     """UTC, ns."""
     kind: str
-    """`resolve`: settle an action in doubt."""
+    """`resolve`: settle an action in doubt; `entry`: put a correction, a note or a withdrawal on record."""
     body: dict[str, Any]
     """Plain JSON; of `resolve`: `action`, `verdict`, `by`, `note`."""
     taken_at: int | None

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-__all__ = ["FORMAT", "Prepared", "campaigns", "entries", "heads", "leases", "meta", "metadata"]
+from sdl.journal._errors import StoreError
+
+__all__ = ["FORMAT", "Prepared", "campaigns", "entries", "heads", "leases", "meta", "metadata", "refuse_other_format"]
 
 FORMAT: Final = 1
 """Version of the store's layout, kept in `meta`."""
@@ -60,6 +62,19 @@ leases = sa.Table(
     _text("address"),
 )
 """One row a campaign; `holder` is empty while nobody holds it. `epoch` equals that of the head."""
+
+
+def refuse_other_format(name: str, version: str | None) -> None:
+    """Refuse a store of another layout.
+
+    Raises:
+        StoreError: `version`, as `meta` has it, is not this release's.
+    """
+    if version != str(FORMAT):
+        raise StoreError(
+            f"{name} has store format {version}; this release of sdl reads format {FORMAT}. "
+            "Use a later release of sdl, or another store"
+        )
 
 
 class Prepared:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +18,13 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from sdl.journal._database import Database
 from sdl.journal._errors import StoreError
-from sdl.journal._schema import FORMAT, meta, metadata
+from sdl.journal._filesystem import check_place
+from sdl.journal._schema import FORMAT, meta, metadata, refuse_other_format
 from sdl.journal._wal import check_log
 
-__all__ = [
-    "begin", "check", "connect", "create", "faults", "lenient", "made_shape", "set_durable", "shape", "translated",
-]  # fmt: skip
+__all__ = ["SQLite", "publish"]
 
 _APPLICATION = 0x53444C4A
 """`SDLJ`: marks the file as a store (PRAGMA application_id)."""
@@ -78,13 +78,118 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-def connect(path: Path, *, pooled: bool = True) -> sa.Engine:
-    """An engine on an existing file. Its connections may go from thread to thread, one at a time.
+class SQLite(Database):
+    """A store in one file."""
 
-    A transaction of `engine.execution_options(writing=True)` takes the write lock as it begins, so it cannot fail later
-    because another connection wrote in between.
-    """
+    product = "SQLite"
 
+    def __init__(self, path: Path) -> None:
+        self.path: Path = path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def location(self) -> Path:
+        return self.path
+
+    def there(self) -> bool:
+        check_place(self.path)
+        return self.path.exists()
+
+    def connect(self, *, pooled: bool = True) -> sa.Engine:
+        """As in `Database`. A transaction that is to write takes the write lock as it begins, so it cannot fail later
+        because another connection wrote in between."""
+        return _connect(self.path, pooled)
+
+    def reading(self, engine: sa.Engine) -> sa.Engine:
+        return engine
+
+    def writing(self, engine: sa.Engine) -> sa.Engine:
+        return engine.execution_options(writing=True)
+
+    def create(self) -> None:
+        path = self.path
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            with self.translated():
+                _lay_out(draft)
+                publish(draft, path)
+        except OSError as error:
+            raise StoreError(f"{path}: the store cannot be made: {error.strerror or error}") from error
+        finally:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(f"{draft}{suffix}").unlink(missing_ok=True)
+
+    def check(self, engine: sa.Engine) -> None:
+        with self.translated(), engine.connect() as connection:
+            mark = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+            if mark != _APPLICATION:
+                raise StoreError(f"{self.path} is an SQLite file of another program, not a store; choose another path")
+            version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "format")).scalar()
+        refuse_other_format(self.name, version)
+
+    def begin(self, cursor: Any) -> None:
+        cursor.execute("BEGIN IMMEDIATE")
+
+    def set_durable(self, cursor: Any, durable: bool) -> None:
+        """As in `Database`: in WAL mode a FULL commit syncs the log, and with it every NORMAL commit before."""
+        cursor.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
+
+    def lenient(self, connection: sa.Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+
+    def faults(self, connection: sa.Connection) -> list[str]:
+        """As in `Database`: PRAGMA integrity_check."""
+        return [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
+
+    def shape(self, connection: sa.Connection, table: sa.Table) -> list[tuple[Any, ...]]:
+        """As in `Database`: number, name, type, not null, default, place in the key."""
+        return _shape(connection, table)
+
+    def made_shape(self, table: sa.Table) -> list[tuple[Any, ...]]:
+        return _made_shape(table)
+
+    def compact(self) -> None:
+        """As in `Database`: ANALYZE, VACUUM, and a log of no length. Needs the store for itself for a while."""
+        with self.translated(), closing(_open(self.path)) as db:
+            for statement in ("ANALYZE", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                db.execute(statement).fetchall()
+
+    def counted(self, connection: sa.Connection, table: str) -> int:
+        if not sa.inspect(connection).has_table("sqlite_stat1"):
+            return 0
+        found = connection.exec_driver_sql("SELECT stat FROM sqlite_stat1 WHERE tbl = ?", (table,)).scalars().all()
+        return max((int(stat.split()[0]) for stat in found if stat), default=0)
+
+    def count(self, connection: sa.Connection, tables: Sequence[str]) -> None:
+        connection.exec_driver_sql("PRAGMA analysis_limit=400")  # sqlite.org/lang_analyze.html, section 3.2
+        for table in tables:
+            connection.exec_driver_sql(f"ANALYZE {table}")
+
+    def size(self, connection: sa.Connection) -> int:
+        files = (self.path, Path(f"{self.path}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def advice(self, connection: sa.Connection) -> list[str]:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        if mode == "wal":
+            return []
+        return [f"{self.path}: its journal mode is {mode}, not wal; every entry that waits for the disk waits longer"]
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise _explained(self.path, error.orig) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # UnicodeDecodeError: a message that quotes damaged text
+            raise _explained(self.path, error) from error
+
+
+def _connect(path: Path, pooled: bool) -> sa.Engine:
     def opened() -> sqlite3.Connection:
         db = _open(path)
         try:
@@ -104,40 +209,9 @@ def connect(path: Path, *, pooled: bool = True) -> sa.Engine:
     return engine
 
 
-def begin(cursor: Any) -> None:
-    """Begin a writing transaction on a driver's cursor."""
-    cursor.execute("BEGIN IMMEDIATE")
-
-
-def set_durable(cursor: Any, durable: bool) -> None:
-    """Choose, between transactions, whether the next commits reach the disk before they return.
-
-    In WAL mode a FULL commit syncs the log, and with it every NORMAL commit before.
-    """
-    cursor.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
-
-
-def create(path: Path) -> None:
-    """Make an empty store that appears under its name complete or not at all. One that is there already is left alone.
-
-    Raises:
-        StoreError: it cannot be made.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        with translated(path):
-            _lay_out(draft)
-            _publish(draft, path)
-    except OSError as error:
-        raise StoreError(f"{path}: the store cannot be made: {error.strerror or error}") from error
-    finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            Path(f"{draft}{suffix}").unlink(missing_ok=True)
-
-
 def _lay_out(draft: Path) -> None:
     draft.touch()
-    engine = connect(draft, pooled=False)
+    engine = _connect(draft, pooled=False)
     with engine.connect() as connection:
         driver = connection.connection.cursor()
         driver.execute(f"PRAGMA application_id={_APPLICATION}")
@@ -153,75 +227,35 @@ def _lay_out(draft: Path) -> None:
     engine.dispose()
 
 
-def _publish(draft: Path, path: Path) -> None:
+def publish(draft: Path, path: Path) -> bool:
+    """Give a complete file its name, on the disk when this returns; False where the name is taken already."""
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     try:
         os.link(draft, path)
     except FileExistsError:
-        return
+        return False
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return True
 
 
-def check(engine: sa.Engine, path: Path) -> None:
-    """Refuse a file that is no store of this release's format.
-
-    Raises:
-        StoreError: another program's file, another format, or damage.
-    """
-    with translated(path), engine.connect() as connection:
-        mark = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-        if mark != _APPLICATION:
-            raise StoreError(f"{path} is an SQLite file of another program, not a store; choose another path")
-        version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "format")).scalar()
-    if version != str(FORMAT):
-        raise StoreError(
-            f"{path} has store format {version}; this release of sdl reads format {FORMAT}. "
-            "Use a later release of sdl, or another store"
-        )
-
-
-def faults(connection: sa.Connection) -> list[str]:
-    """What SQLite itself finds wrong with the file (PRAGMA integrity_check); empty when it is sound."""
-    return [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
-
-
-def shape(connection: sa.Connection, table: sa.Table) -> list[tuple[Any, ...]]:
-    """Columns of a table as the file declares them: number, name, type, not null, default, place in the key."""
+def _shape(connection: sa.Connection, table: sa.Table) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in connection.exec_driver_sql(f"PRAGMA table_xinfo({table.name})")]
 
 
 @cache
-def made_shape(table: sa.Table) -> list[tuple[Any, ...]]:
-    """Columns of a table as `create` declares them."""
+def _made_shape(table: sa.Table) -> list[tuple[Any, ...]]:
     engine = sa.create_engine("sqlite+pysqlite://")
     try:
         with engine.begin() as connection:
             table.create(connection)
-            return shape(connection, table)
+            return _shape(connection, table)
     finally:
         engine.dispose()
-
-
-def lenient(connection: sa.Connection) -> None:
-    """Hand out damaged texts as they are, with lone surrogates for bytes that are no UTF-8."""
-    driver: Any = connection.connection.driver_connection
-    driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn the database's errors into `StoreError`s that say what to do."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise _explained(path, error.orig) from error
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # UnicodeDecodeError: a message that quotes damaged text
-        raise _explained(path, error) from error
 
 
 _ADVICE = {

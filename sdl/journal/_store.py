@@ -1,11 +1,12 @@
-"""The store: one file that holds the journals of any number of campaigns."""
+"""The store: one file or database that holds the journals of any number of campaigns."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -13,60 +14,99 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import orjson
 import sqlalchemy as sa
 
-from sdl.journal import _lease, _requests, _sqlite
+from sdl.journal import _lease, _requests
 from sdl.journal._canonical import canonical
+from sdl.journal._database import Database, database_of
 from sdl.journal._entry import GENESIS, Entry, digest
 from sdl.journal._errors import JournalError, StoreError
-from sdl.journal._filesystem import check_place
 from sdl.journal._ledger import Ledger, end_of
 from sdl.journal._process import this_process
 from sdl.journal._resolve import resolve
 from sdl.journal._rows import CampaignHead, CampaignRow, Damage, Lease, Request
 from sdl.journal._schema import campaigns, entries, heads, leases
+from sdl.journal._select import raw_rows
 from sdl.journal._writer import Writer
 from sdl.journal.labs import is_lab
+from sdl.journal.location import StoreLocation
 
 if TYPE_CHECKING:
+    import pandas
+
+    from sdl.journal._copying import Merged
     from sdl.journal.state import CampaignState
 
 __all__ = ["Store"]
 
 _PAGE: Final = 500
+_LONG_PAGE: Final = 4000
+"""Entries of a page where the whole campaign is wanted at once."""
 
 
 class Store:
     """An open store. Safe to use from several threads; close it, or use it in a `with` statement."""
 
-    def __init__(self, path: Path, engine: sa.Engine) -> None:
-        self.path = path
-        self._engine = engine
-        self._writing = engine.execution_options(writing=True)
+    def __init__(self, database: Database, engine: sa.Engine) -> None:
+        self.database = database
+        self._connections = engine
+        self._engine = database.reading(engine)
+        self._writing = database.writing(engine)
 
     @classmethod
-    def open(cls, path: str | Path, *, create: bool = True) -> Store:
+    def open(cls, location: StoreLocation, *, create: bool = True) -> Store:
         """Open a store, and make it first if there is none and `create` is set.
 
+        Args:
+            location: path of a file, or URL of a PostgreSQL database, as in `postgresql://hana@db.lab.example/journals`.
+            create: whether one is made.
+
         Raises:
-            StoreError: there is none and `create` is not set; or the file is no store, has another format, is damaged,
-                cannot be written or lies on a network filesystem.
+            StoreError: there is none and `create` is not set; or what is there is no store, has another format, is
+                damaged, cannot be reached or written, or lies on a network filesystem.
+            InputError: a URL of another kind.
+            MissingExtra: the driver for PostgreSQL is not installed.
         """
-        path = Path(path).absolute()
-        check_place(path)
-        if not path.exists():
+        database = database_of(location)
+        if not database.there():
             if not create:
-                raise StoreError(f"there is no store at {path}; `sdl run` makes one, or name another with --store")
-            _sqlite.create(path)
-        engine = _sqlite.connect(path)
+                raise StoreError(
+                    f"there is no store at {database.name}; `sdl run` makes one, or name another with --store"
+                )
+            database.create()
+        engine = database.connect()
         try:
-            _sqlite.check(engine, path)
+            database.check(engine)
         except BaseException:
             engine.dispose()
             raise
-        return cls(path, engine)
+        return cls(database, engine)
+
+    @staticmethod
+    def there(location: StoreLocation) -> bool:
+        """Whether there is a store, or something else that `open` would refuse.
+
+        Raises:
+            StoreError: no store can be there, or nobody can say, as when a server does not answer.
+        """
+        return database_of(location).there()
+
+    @property
+    def location(self) -> StoreLocation:
+        """What opens it again, in another process too. Of PostgreSQL it may hold a password: show `name`."""
+        return self.database.location
+
+    @property
+    def name(self) -> str:
+        """Its location, for people."""
+        return self.database.name
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None where it is in PostgreSQL."""
+        return self.database.path
 
     def close(self) -> None:
         """Close the connections. Writers keep their own until they are closed."""
-        self._engine.dispose()
+        self._connections.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -78,12 +118,12 @@ class Store:
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with _sqlite.translated(self.path), self._engine.connect() as connection:
+        with self.database.translated(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with _sqlite.translated(self.path), self._writing.begin() as connection:
+        with self.database.translated(), self._writing.begin() as connection:
             yield connection
 
     def campaigns(self) -> list[CampaignHead]:
@@ -103,6 +143,22 @@ class Store:
         with self._read() as connection:
             return [CampaignHead(*row) for row in connection.execute(query)]
 
+    def query(self, text: str = "", **options: Any) -> pandas.DataFrame:
+        """Trials of all campaigns that meet conditions, as in `"flow > 12 uL/min"`; needs the extra `fair`.
+
+        Args:
+            text: the question; `sdl.fair.query` says how it is written.
+            options: `campaigns`, `columns`, `status`, `sample`, `instrument`, `person`, and `frame` (pandas or polars).
+
+        Raises:
+            InputError: the question cannot be read or answered; the message points to the place.
+        """
+        from importlib import import_module
+
+        # Questions belong to a layer above: found by name, so that a light install runs without it.
+        frame: pandas.DataFrame = import_module("sdl.fair.query").query(self, text, **options)
+        return frame
+
     def resolve(self, text: str) -> str:
         """Id of the campaign that a person means by its name, its id, or a unique prefix of either.
 
@@ -121,33 +177,66 @@ class Store:
         Raises:
             StoreError: the store cannot be read, or an entry is missing or was changed; those before it are handed out.
         """
-        query = sa.select(entries).where(entries.c.campaign == campaign).order_by(entries.c.seq).limit(_PAGE)
+        for row in self._rows(campaign, after, kinds, _PAGE):
+            yield self._entry(row)
+
+    def entry(self, campaign: str, seq: int) -> Entry:
+        """One entry by its number.
+
+        Raises:
+            JournalError: there is none.
+            StoreError: it was changed.
+        """
+        with self._read() as connection:
+            row = connection.execute(
+                sa.select(entries).where(entries.c.campaign == campaign, entries.c.seq == seq)
+            ).one_or_none()
+        if row is None:
+            raise JournalError(f"{self.name}: there is no entry {seq} of campaign {campaign!r}")
+        self._compare(row)
+        return self._entry(row)
+
+    def _rows(self, campaign: str, after: int, kinds: Collection[str] | None, size: int) -> Iterator[Any]:
+        """Rows of entries as `entries` hands them out, page by page, each compared with its hash."""
+        query = sa.select(entries).where(entries.c.campaign == campaign).order_by(entries.c.seq).limit(size)
+        long = size >= _LONG_PAGE
         if kinds is not None:
             query = query.where(entries.c.kind.in_(sorted(kinds)))
         while True:
             with self._read() as connection:
-                page = connection.execute(query.where(entries.c.seq > after)).all()
+                query_here = query.where(entries.c.seq > after)
+                # Compiling a query anew pays where a page is long.
+                page: Sequence[Any] = (
+                    list(raw_rows(connection, query_here)) if long else connection.execute(query_here).all()
+                )
             for row in page:
-                if kinds is None and row.seq != after + 1:
-                    raise self._damaged(campaign, after + 1, f"is missing: the next is {row.seq!r}")
-                yield self._entry(row)
-                after = row.seq
-            if len(page) < _PAGE:
+                seq = row[1]
+                if kinds is None and seq != after + 1:
+                    raise self._damaged(campaign, after + 1, f"is missing: the next is {seq!r}")
+                self._compare(row)
+                yield row
+                after = seq
+            if len(page) < size:
                 return
 
-    def _entry(self, row: Any) -> Entry:
+    def _compare(self, row: Any) -> None:
         campaign, seq, at, kind, body, prev_hash, own = row
         try:
             sound = digest(prev_hash, campaign, seq, at, kind, body) == own
-            read = orjson.loads(body)
         except (ValueError, TypeError, AttributeError) as error:  # a text that is none, a value of another type
             raise self._damaged(campaign, seq, f"is damaged ({error})") from error
         if not sound:
             raise self._damaged(campaign, seq, "is damaged: its contents do not give its hash")
-        return Entry(campaign, seq, at, kind, read, prev_hash, own)
+
+    def _entry(self, row: Any) -> Entry:
+        campaign, seq, at, kind, body, prev_hash, own = row
+        try:
+            return Entry(campaign, seq, at, kind, orjson.loads(body), prev_hash, own)
+        except ValueError as error:
+            raise self._damaged(campaign, seq, f"is damaged ({error})") from error
 
     def _damaged(self, campaign: str, seq: int, what: str) -> StoreError:
-        where = f"{self.path}: entry {seq!r} of campaign {campaign}"
+        where = f"{self.name}: entry {seq!r} of campaign {campaign}"
         return StoreError(f"{where} {what}; list the damage with `sdl verify`")
 
     def create(self, campaign_id: str, name: str) -> None:
@@ -167,15 +256,10 @@ class Store:
                     )
                 )
                 connection.execute(heads.insert().values(campaign=campaign_id, seq=0, hash=GENESIS, epoch=0))
-                connection.execute(
-                    leases.insert().values(
-                        campaign=campaign_id, epoch=0, holder="", host="", machine="", pid=0, started="",
-                        since=0, heartbeat=0, address="",
-                    )
-                )  # fmt: skip
+                connection.execute(leases.insert().values(_lease.free_row(campaign_id, 0)))
         except StoreError as error:
             if isinstance(error.__cause__, sa.exc.IntegrityError):
-                raise JournalError(f"there is a campaign {campaign_id!r} in {self.path} already") from error
+                raise JournalError(f"there is a campaign {campaign_id!r} in {self.name} already") from error
             raise
 
     def writer(
@@ -209,8 +293,8 @@ class Store:
             time.sleep(_lease.LISTEN_S)
         with self._write() as connection:
             epoch = _lease.take(connection, campaign, holder, address, heard)
-            end = end_of(connection, self.path, campaign)
-        return Writer(Ledger(self.path, campaign, epoch, end, holder, address), now=now, syncs=syncs)
+            end = end_of(connection, self.name, campaign)
+        return Writer(Ledger(self.database, campaign, epoch, end, holder, address), now=now, syncs=syncs)
 
     def lease(self, campaign: str) -> Lease | None:
         """Who writes the campaign; None when nobody does. Look at `alive`: the holder may have died."""
@@ -244,28 +328,96 @@ class Store:
         """Recompute every hash and compare everything with everything; empty when all is as it was written."""
         from sdl.journal._verify import verify
 
-        return verify(self._engine, self.path, campaign)
+        return verify(self._engine, self.database, campaign)
 
     def state(self, campaign: str) -> CampaignState:
-        """The campaign's state: the fold over its entries."""
+        """The campaign's state: the fold over its entries.
+
+        Raises:
+            StoreError: the store cannot be read, or an entry is missing or was changed.
+        """
         from sdl.journal.state import fold_all
 
-        return fold_all(campaign, self.entries(campaign))
+        return fold_all(campaign, self.for_the_fold(campaign))
+
+    def for_the_fold(self, campaign: str, *, upto: int | None = None) -> Iterator[Entry]:
+        """Fewer entries than `entries` hands out, with the same fold: what it passes over is checked and not parsed.
+
+        Args:
+            campaign: its id.
+            upto: number of the last entry that counts.
+
+        Raises:
+            StoreError: as `entries`.
+        """
+        from sdl.journal._folding import for_the_fold
+
+        rows = self._rows(campaign, 0, None, _LONG_PAGE)
+        return for_the_fold(takewhile(lambda row: upto is None or row[1] <= upto, rows), self._entry)
 
     def sync_views(self) -> None:
         """Bring the derived tables up to date with the journal."""
         from sdl.journal._views import sync
 
-        with _sqlite.translated(self.path):
+        with self.database.translated():
             sync(self, self._writing)
 
     def rebuild_views(self) -> None:
         """Drop the derived tables and derive them again from the journal."""
         from sdl.journal._views import drop, sync
 
-        with _sqlite.translated(self.path):
+        with self.database.translated():
             drop(self._writing)
             sync(self, self._writing)
+
+    def check(self) -> tuple[list[Damage], list[str]]:
+        """All that `verify` finds, indexes and derived tables that are not as they should be; and advice for people."""
+        from sdl.journal._checking import check
+
+        return check(self, self._engine)
+
+    def compact(self) -> None:
+        """Give back what is not used, and count anew what there is, for the planning of queries.
+
+        Raises:
+            LeaseHeld: a campaign is being written.
+            StoreError: another process uses the store, or the disk has no room for a copy of it.
+        """
+        with self._read() as connection:
+            for head in self._heads():
+                _lease.refuse_if_held(connection, head.id)
+        self.database.compact()
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        with self._read() as connection:
+            return self.database.size(connection)
+
+    def backup(self, out: str | Path) -> None:
+        """Copy it into a new SQLite file, as it is at one moment, while campaigns go on.
+
+        Raises:
+            StoreError: the file is there already, cannot be made, or the store is damaged.
+        """
+        from sdl.journal._copying import backup
+
+        backup(self, Path(out))
+
+    def merge(self, other: Store, leave: Collection[str] = ()) -> list[Merged]:
+        """Take the campaigns of another store into this one, all or, where chains differ, none of them.
+
+        Args:
+            other: gives; it is only read.
+            leave: ids or names of campaigns, and names of labs, of the other store that are left out.
+
+        Raises:
+            JournalError: chains that differ, by name, with what to do.
+            StoreError: the other store is damaged, or either cannot be used.
+            LeaseHeld: a chain that would be lengthened here has a writer.
+        """
+        from sdl.journal._copying import merge
+
+        return merge(self, other, leave)
 
     def list_campaigns(self) -> list[CampaignRow]:
         """Every campaign with its status, trials and best value, the oldest first."""

@@ -10,11 +10,12 @@ A plan that was not begun is PLANNED: the start of its step is on record, its ac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from sdl.journal import kinds
+from sdl.journal._replace import replace
 from sdl.protocols import ActionRecord, Effect
 
 __all__ = ["ActionState", "ActionStatus", "apply", "cut_off", "in_words"]

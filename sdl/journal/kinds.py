@@ -23,6 +23,7 @@ __all__ = [
     "CAMPAIGN_CREATED",
     "CAMPAIGN_ENDED",
     "CAMPAIGN_PAUSED",
+    "CAMPAIGN_WITHDRAWN",
     "DOCUMENT",
     "INTERLOCK_TRIPPED",
     "KINDS",
@@ -48,7 +49,9 @@ __all__ = [
     "STOCK_RECEIVED",
     "STOCK_RELEASED",
     "STOCK_RESERVED",
+    "TRIAL_ANNOTATED",
     "TRIAL_APPROVED",
+    "TRIAL_CORRECTED",
     "TRIAL_FAILED",
     "TRIAL_INFEASIBLE",
     "TRIAL_OBSERVED",
@@ -59,15 +62,16 @@ __all__ = [
 
 CAMPAIGN_CREATED: Final = "campaign.created"
 """`spec` (CampaignSpec, the pool filled in), `lab` {name, file, sha256, text}, `inputs` {name: {path, sha256, text}},
-`procedure`."""
+`procedure`; `project` where one is stated."""
 CAMPAIGN_AMENDED: Final = "campaign.amended"
 """As in `campaign.created`, all of it in force from here on; `changes` {dotted key: [old, new]}."""
 SESSION_OPENED: Final = "session.opened"
-"""`holder`, `epoch`, `versions` {package: version}, `lab_speed`, `virtual`. A process took the campaign up."""
+"""`holder`, `epoch`, `versions` {package: version}, `revision` (of the lab's folder, as `git:4f9a…`), `environment`
+[NAME==VERSION], `lab_speed`, `virtual`. A process took the campaign up."""
 LAB_OPENED: Final = "lab.opened"
 """`addresses` {device: address}, `simulated` [device], `control` (of the simulation, or ""), `speed`, `workers`
-{station: address}, `certificates` {device: what is cited of its newest certificate of conformance}. Devices are
-connected."""
+{station: address}, `certificates` {device: what is cited of its newest certificate of conformance}, `identity` {device:
+{said, manufacturer, model, serial, firmware}, as far as it says}. Devices are connected."""
 SESSION_CLOSED: Final = "session.closed"
 """`lab_seconds` in all. The process let the campaign go in good order."""
 CAMPAIGN_PAUSED: Final = "campaign.paused"
@@ -162,5 +166,11 @@ TRIAL_INFEASIBLE: Final = "trial.infeasible"
 """`trial`, `message`, `lab_seconds`."""
 TRIAL_FAILED: Final = "trial.failed"
 """`trial`, `message`, `device`, `lab_seconds`."""
+TRIAL_CORRECTED: Final = "trial.corrected"
+"""`trial`, `outcomes` {name: {value, sem, unit}}, `by`, `why`: what these are from here on, for planners too."""
+TRIAL_ANNOTATED: Final = "trial.annotated"
+"""`trial`, `by`, `text`: somebody noted something about it."""
+CAMPAIGN_WITHDRAWN: Final = "campaign.withdrawn"
+"""`by`, `why`: its data are not to be relied on. They stay on record."""
 
 KINDS: Final = frozenset(value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str))

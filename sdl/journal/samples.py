@@ -9,11 +9,12 @@ is known of the actions of that step says whether it may have left its place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sdl.journal import kinds
+from sdl.journal._replace import replace
 from sdl.journal.actions import ActionState, ActionStatus
 
 if TYPE_CHECKING:

@@ -7,12 +7,14 @@ leave the state as it is but for `seq` and `updated_at`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 from sdl.journal import actions, kinds, samples, stock
+from sdl.journal._replace import replace
 from sdl.journal.actions import ActionState, ActionStatus
+from sdl.journal.corrections import Correction, Note, Withdrawal, corrected, correction, note
 from sdl.journal.samples import SampleState
 from sdl.journal.stock import Reserved
 from sdl.journal.timing import Scheduled, SessionTime, scheduled
@@ -84,6 +86,10 @@ class TrialState:
     """By id, in the order in which they were first dispatched."""
     scheduled: Scheduled | None = None
     """What was planned for it when its first step began; None where nothing was."""
+    corrections: tuple[Correction, ...] = ()
+    """What people put right about its outcomes, the oldest first; `outcomes` has it already."""
+    notes: tuple[Note, ...] = ()
+    """What people wrote about it, the oldest first."""
 
     def doubts(self) -> list[ActionState]:
         """Actions of which nobody knows yet whether they happened."""
@@ -96,6 +102,7 @@ class TrialState:
             parameters=dict(self.parameters),
             status=self.status,
             outcomes=dict(self.outcomes),
+            origin="person" if str(self.planner.get("name", "")).startswith("person:") else "planner",
         )
 
 
@@ -134,6 +141,8 @@ class CampaignState:
     """Item of the stock → when it was last said to be low, UTC, ns."""
     quotes: tuple[Mapping[str, Any], ...] = ()
     """What rehearsals foretold of it, the last one last; `sessions` is how many there had been before."""
+    withdrawn: Withdrawal | None = None
+    """Who says that its data are not to be relied on, and why; the last one of several."""
     seq: int = 0
     created_at: int = 0
     updated_at: int = 0
@@ -290,6 +299,22 @@ def _quoted(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Camp
     return replace(state, name=name, quotes=(*state.quotes, {**body["quote"], "sessions": state.sessions}))
 
 
+def _corrected(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    trial = state.trials[body["trial"]]
+    change = correction(trial.outcomes, body, entry.seq, entry.at)
+    outcomes = corrected(trial.outcomes, change)
+    return _trial(state, trial.number, outcomes=outcomes, corrections=(*trial.corrections, change))
+
+
+def _annotated(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    trial = state.trials[body["trial"]]
+    return _trial(state, trial.number, notes=(*trial.notes, note(body, entry.seq, entry.at)))
+
+
+def _withdrawn(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
+    return replace(state, withdrawn=Withdrawal(entry.at, entry.seq, body["by"], body["why"]))
+
+
 def _document(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     name, doc = body["name"], body["doc"]
     if name == "start":
@@ -344,6 +369,9 @@ _RULES: Mapping[str, _Rule] = {
     kinds.TRIAL_OBSERVED: _becomes(TrialStatus.OBSERVED),
     kinds.TRIAL_INFEASIBLE: _becomes(TrialStatus.INFEASIBLE),
     kinds.TRIAL_FAILED: _becomes(TrialStatus.FAILED),
+    kinds.TRIAL_CORRECTED: _corrected,
+    kinds.TRIAL_ANNOTATED: _annotated,
+    kinds.CAMPAIGN_WITHDRAWN: _withdrawn,
 }
 
 

@@ -44,11 +44,10 @@ def test_the_corpus_is_as_it_was_released() -> None:
 
 
 @pytest.mark.parametrize("journal", _JOURNALS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_journal_of_a_release(tmp_path: Path, journal: Path) -> None:
+def test_a_journal_of_a_release(place: str | Path, journal: Path) -> None:
     """Each journal loads, verifies, keeps its text, folds to what its release said of it, and can be lengthened."""
-    path = tmp_path / "sdl.db"
-    campaign = load(journal.read_text(), path)
-    with Store.open(path) as store:
+    campaign = load(journal.read_text(), place)
+    with Store.open(place) as store:
         assert store.verify() == [], _HOW
         told = json.loads(json.dumps(summary(store.state(campaign))))
         assert told == json.loads(journal.with_suffix(".summary.json").read_text()), _HOW
@@ -57,14 +56,14 @@ def test_a_journal_of_a_release(tmp_path: Path, journal: Path) -> None:
         with store.writer(campaign) as writer:
             assert writer.append(kinds.CAMPAIGN_PAUSED, {"message": "read", "advice": ""}).seq == told["seq"] + 1
         assert store.verify() == []
-    assert dump(path, campaign).startswith(journal.read_text())
+    assert dump(place, campaign).startswith(journal.read_text())
 
 
 @pytest.mark.parametrize("journal", _JOURNALS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_journal_cut_short_anywhere(tmp_path: Path, journal: Path) -> None:
     """A journal that ends after any of its entries folds: a process may have died there."""
     with Store.open(tmp_path / "sdl.db") as store:
-        campaign = load(journal.read_text(), store.path)
+        campaign = load(journal.read_text(), store.location)
         state = CampaignState(id=campaign)
         for entry in store.entries(campaign):
             state = fold(state, entry)

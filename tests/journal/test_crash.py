@@ -42,10 +42,10 @@ def write(path, say):
                     say(b"%d\\n" % entry.seq)
 
 for line in sys.stdin:
-    what, path = line.split()
+    what, path, told = line.split()
     pid = os.fork()
     if not pid:
-        told = os.open(path + ".told", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        told = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         {"open": open_, "write": write}[what](path, lambda text: os.write(told, text))
         os._exit(0)
     print(pid, flush=True)
@@ -60,13 +60,12 @@ class _Nursery:
             [sys.executable, "-c", _NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run_and_kill(self, what: str, path: Path, after_s: float) -> list[int]:
+    def run_and_kill(self, what: str, path: str | Path, told: Path, after_s: float) -> list[int]:
         """Let a process work on the store, kill it; return the numbers it was told are recorded."""
         assert self.process.stdin
         assert self.process.stdout
-        told = Path(f"{path}.told")
         before = told.stat().st_size if told.exists() else 0
-        print(what, path, file=self.process.stdin, flush=True)
+        print(what, path, told, file=self.process.stdin, flush=True)
         pid = int(self.process.stdout.readline())
         deadline = time.monotonic() + 10
         while what == "write" and (not told.exists() or told.stat().st_size == before):
@@ -86,13 +85,12 @@ def nursery() -> Iterator[_Nursery]:
     nursery.process.communicate()
 
 
-def test_kill_while_writing(tmp_path: Path, nursery: _Nursery) -> None:
+def test_kill_while_writing(place: str | Path, tmp_path: Path, nursery: _Nursery) -> None:
     """Killed fifteen times in full flight: no acknowledged entry is lost, the chain is whole, and it goes on."""
     rng = random.Random(20261121)
-    path = tmp_path / "sdl.db"
     for _ in range(15):
-        told = nursery.run_and_kill("write", path, rng.uniform(0, 0.15))
-        with Store.open(path) as store:
+        told = nursery.run_and_kill("write", place, tmp_path / "told", rng.uniform(0, 0.15))
+        with Store.open(place) as store:
             assert store.verify() == []
             numbers = [e.body["n"] for e in store.entries("c1")]
             lease = store.lease("c1")
@@ -107,7 +105,7 @@ def test_kill_while_opening(tmp_path: Path, nursery: _Nursery) -> None:
     rng = random.Random(7)
     for i in range(20):
         path = tmp_path / f"{i}.db"
-        told = nursery.run_and_kill("open", path, rng.uniform(0, 0.06))
+        told = nursery.run_and_kill("open", path, tmp_path / f"{i}.told", rng.uniform(0, 0.06))
         with Store.open(path) as store:
             assert store.verify() == []
             assert [c.id for c in store.campaigns()] in ([["c1"]] if told else [[], ["c1"]])

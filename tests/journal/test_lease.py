@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from support.postgres import execute
 
 from sdl.journal import JournalError, LeaseHeld, LeaseLost, Store
 from sdl.journal._process import ProcessId, is_running, this_process
@@ -32,7 +32,7 @@ with Store.open(sys.argv[1]) as store:
 """
 
 
-def _child(path: Path) -> subprocess.Popen[str]:
+def _child(path: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", _HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -47,12 +47,6 @@ def _say(child: subprocess.Popen[str]) -> None:
 def _hear(child: subprocess.Popen[str]) -> str:
     assert child.stdout
     return child.stdout.readline().strip()
-
-
-def _sql(path: Path, statement: str) -> None:
-    with sqlite3.connect(path) as db:
-        db.execute(statement)
-    db.close()
 
 
 def test_a_second_writer_is_refused_and_names_the_holder(store: Store) -> None:
@@ -94,7 +88,7 @@ def test_unknown_campaign(store: Store) -> None:
 def test_two_processes_race(store: Store) -> None:
     """Of two processes that take one campaign at the same moment, one gets it and the other is refused, every time."""
     for round_ in range(2):
-        children = [_child(store.path) for _ in range(2)]
+        children = [_child(store.location) for _ in range(2)]
         try:
             for child in children:
                 _say(child)
@@ -112,7 +106,7 @@ def test_two_processes_race(store: Store) -> None:
 
 def test_takeover_after_kill(store: Store) -> None:
     """A campaign whose holder was killed with SIGKILL is taken over at once, even while the dead is not yet reaped."""
-    child = _child(store.path)
+    child = _child(store.location)
     try:
         _say(child)
         assert _hear(child) == "mine"
@@ -138,7 +132,7 @@ def test_takeover_after_kill(store: Store) -> None:
 def test_a_holder_elsewhere_counts_by_its_heartbeat(store: Store, silent_s: float, free: bool) -> None:
     """On another host a holder cannot be looked up: its lease is over 15 s after its last heartbeat, not before."""
     beat = time.time_ns() - int(silent_s * 1e9)
-    _sql(store.path, f"UPDATE leases SET holder='far', host='far', machine='m', pid=1, heartbeat={beat}")
+    execute(store.location, f"UPDATE leases SET holder='far', host='far', machine='m', pid=1, heartbeat={beat}")
     lease = store.lease("c1")
     assert lease is not None
     assert lease.alive is not free
@@ -164,7 +158,7 @@ def test_a_fenced_writer_writes_nothing(store: Store) -> None:
     """A writer whose lease was taken is told on its next entry, which is not written; the taker is not disturbed."""
     old = store.writer("c1")
     old.append("x", {"by": "old"})
-    _sql(store.path, "UPDATE leases SET machine='m', heartbeat=0")
+    execute(store.location, "UPDATE leases SET machine='m', heartbeat=0")
     with store.writer("c1", holder="taker") as taker:
         assert taker.epoch == old.epoch + 1
         with pytest.raises(LeaseLost, match=r"taken the campaign over .*epoch 1"):
@@ -181,7 +175,7 @@ def test_a_fenced_writer_writes_nothing(store: Store) -> None:
 def test_an_idle_fenced_writer_notices(store: Store) -> None:
     """A writer whose lease was taken finds out by its heartbeat, without an entry."""
     with store.writer("c1") as old:
-        _sql(store.path, "UPDATE leases SET epoch = epoch + 1")
+        execute(store.location, "UPDATE leases SET epoch = epoch + 1")
         deadline = time.monotonic() + 5
         while old.failure is None and time.monotonic() < deadline:
             time.sleep(0.05)

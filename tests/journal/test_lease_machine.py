@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -41,15 +42,16 @@ class _Machine(RuleBasedStateMachine):
     """A model of the lease beside a real store, real writers and real processes."""
 
     nest: Nest
+    make: Callable[[], str | Path]
+    remove: Callable[[Any], object]
 
     @initialize()
     def begin(self) -> None:
-        self.folder = TemporaryDirectory()
-        self.path = Path(self.folder.name, "sdl.db")
-        self.store = Store.open(self.path)
+        self.place = self.make()
+        self.store = Store.open(self.place)
         self.store.create("c1", "silver")
-        self.processes: list[Writers | OtherProcess] = [Writers(self.path)]
-        self.processes += [self.nest.start(self.path) for _ in range(_PROCESSES - 1)]
+        self.processes: list[Writers | OtherProcess] = [Writers(self.place)]
+        self.processes += [self.nest.start(self.place) for _ in range(_PROCESSES - 1)]
         self.owner: dict[int, int] = {}
         """Writer → its process."""
         self.state: dict[int, str] = {}
@@ -69,7 +71,7 @@ class _Machine(RuleBasedStateMachine):
             for process in self.processes:
                 process.end()
             self.store.close()
-            self.folder.cleanup()
+            self.remove(self.place)
 
     # ── what the model says ──
 
@@ -190,7 +192,7 @@ class _Machine(RuleBasedStateMachine):
         victim.kill()
         for writer in [w for w, owner in self.owner.items() if owner == process]:
             self.state[writer] = "dead holder" if self.state[writer] in ("holds", "dead holder") else "dead"
-        self.processes[process] = self.nest.start(self.path)
+        self.processes[process] = self.nest.start(self.place)
 
     # ── what always holds ──
 
@@ -222,7 +224,10 @@ def nest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nest]:
 
 
 @pytest.mark.slow
-def test_the_lease(nest: Nest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_lease(
+    nest: Nest, kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever several processes do, one writes at a time, epochs rise, and no acknowledged entry is ever lost."""
     for name in ("BEAT_S", "_SYNC_S"):
         monkeypatch.setattr(sdl.journal._writer, name, 1e6)
@@ -231,9 +236,16 @@ def test_the_lease(nest: Nest, monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     Machine.nest = nest
+    if kind == "postgresql":
+        running = request.getfixturevalue("postgres")
+        Machine.make, Machine.remove = staticmethod(running.create), staticmethod(running.drop)
+    else:
+        Machine.make = staticmethod(lambda: Path(mkdtemp(dir=tmp_path), "sdl.db"))
+        Machine.remove = staticmethod(lambda place: shutil.rmtree(place.parent))
+    examples = _EXAMPLES if kind == "sqlite" else _EXAMPLES // 3
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=_EXAMPLES, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
+from support.postgres import execute, rows
 
 from sdl.journal import JournalError, Store
 
@@ -56,18 +58,17 @@ def test_requests_belong_to_a_campaign(store: Store) -> None:
     assert len(store.requests("c2")) == 1
 
 
-def test_a_store_without_the_table(path: Path) -> None:
+def test_a_store_without_the_table(place: str | Path) -> None:
     """A store of an earlier release has no inbox: it holds no requests, is intact, and gets one with the first."""
-    with Store.open(path) as store:
+    with Store.open(place) as store:
         store.create("c1", "silver")
         with store.writer("c1") as writer:
             writer.append("a kind", {})
         assert store.requests("c1") == []
         with pytest.raises(JournalError, match="there is no request 1"):
             store.answer(1, "")
-        with sqlite3.connect(path) as db:
-            assert db.execute("SELECT name FROM sqlite_master WHERE name = 'requests'").fetchall() == []
-        db.close()
+        with pytest.raises((sqlite3.OperationalError, psycopg.errors.UndefinedTable)):
+            rows(place, "SELECT * FROM requests")
         assert store.verify() == []
         head = store.campaigns()[0]
         number = store.request("c1", "resolve", BODY)
@@ -79,10 +80,11 @@ def test_a_store_without_the_table(path: Path) -> None:
 def test_a_damaged_request_harms_nobody(store: Store) -> None:
     """A body that was damaged comes out empty, so the campaign can refuse it and go on; others are as they were."""
     bad, array, good = (store.request("c1", "resolve", BODY) for _ in range(3))
-    with sqlite3.connect(store.path) as db:
-        db.execute("UPDATE requests SET body = substr(body, 2) WHERE id = ?", (bad,))
-        db.execute("UPDATE requests SET body = '[1]' WHERE id = ?", (array,))
-    db.close()
+    execute(
+        store.location,
+        f"UPDATE requests SET body = substr(body, 2) WHERE id = {bad}",
+        f"UPDATE requests SET body = '[1]' WHERE id = {array}",
+    )
     assert [(r.id, r.body) for r in store.requests("c1")] == [(bad, {}), (array, {}), (good, BODY)]
 
 
@@ -97,7 +99,7 @@ with Store.open(sys.argv[1], create=False) as store:
 
 def test_several_processes_at_once(store: Store) -> None:
     """Three processes ask, from the first request on, while a session writes and answers: nothing is lost or mixed."""
-    command = [sys.executable, "-c", _ASKING, str(store.path)]
+    command = [sys.executable, "-c", _ASKING, str(store.location)]
     asking = [subprocess.Popen([*command, who]) for who in "abc"]
     answered: dict[int, object] = {}
     try:

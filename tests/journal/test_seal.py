@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.corpus import load
+from support.postgres import execute
 
 from sdl.journal import Store
+from sdl.journal._views import tables
 
 _ENDED = Path(__file__).parent / "corpus" / "0.1.0" / "ended.jsonl"
-_TABLES = ("view_campaigns", "view_trials", "view_outcomes", "view_steps", "view_runs")
 
 
 @pytest.fixture
-def derived(tmp_path: Path) -> Path:
-    path = tmp_path / "sdl.db"
-    load(_ENDED.read_text(), path)
-    with Store.open(path) as store:
+def derived(place: str | Path) -> str | Path:
+    load(_ENDED.read_text(), place)
+    with Store.open(place) as store:
         store.sync_views()
-    return path
-
-
-def _sql(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as db, db:
-        for statement in statements:
-            db.execute(statement)
+    return place
 
 
 @pytest.mark.parametrize(
@@ -40,18 +32,20 @@ def _sql(path: Path, *statements: str) -> None:
         "DELETE FROM view_runs WHERE trial = 1 AND step = 'read'",
         "DELETE FROM view_campaigns",
         "INSERT INTO view_trials (campaign, trial) VALUES ('no such', 1)",
+        "UPDATE trial_values SET value = value + 1 WHERE role = 'parameter' AND trial = 2",
+        "DELETE FROM trial_names",
     ],
 )
-def test_a_changed_row(derived: Path, statement: str) -> None:
+def test_a_changed_row(derived: str | Path, statement: str) -> None:
     """A changed, missing or added row of a derived table is told with what to do, and doing that mends it."""
     with Store.open(derived) as store:
         assert store.verify() == []
-    _sql(derived, statement)
+    execute(derived, statement)
     with Store.open(derived) as store:
         (damage,) = store.verify()
         assert damage.seq == 0
-        assert "drop the tables whose names begin with `view_`" in damage.message
-    _sql(derived, *(f"DROP TABLE {name}" for name in _TABLES))
+        assert "run `sdl store rebuild`" in damage.message
+    execute(derived, *(f"DROP TABLE {table.name}" for table in tables))
     with Store.open(derived) as store:
         (row,) = store.list_campaigns()
         assert (row.name, row.trials) == ("soft", 4)
@@ -60,23 +54,32 @@ def test_a_changed_row(derived: Path, statement: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["ALTER TABLE view_campaigns DROP COLUMN seal", "ALTER TABLE view_runs ADD COLUMN more", "DROP TABLE view_steps"],
+    [
+        "ALTER TABLE view_campaigns DROP COLUMN seal",
+        "ALTER TABLE view_runs ADD COLUMN more TEXT",
+        "DROP TABLE view_steps",
+    ],
 )
-def test_tables_of_another_release(derived: Path, statement: str) -> None:
+def test_tables_of_another_release(derived: str | Path, statement: str) -> None:
     """Derived tables with other columns than this release's are no damage; they are derived anew when wanted."""
     with Store.open(derived) as store:
         before = store.list_campaigns()
-    _sql(derived, statement)
+    execute(derived, statement)
     with Store.open(derived) as store:
         assert store.verify() == []
         assert store.list_campaigns() == before
         assert store.verify() == []
 
 
-def test_a_changed_declaration(derived: Path) -> None:
+def test_a_changed_declaration(derived: str | Path) -> None:
     """A table of the record whose declaration was changed is told: the type of a column decides what is stored next."""
-    with closing(sqlite3.connect(derived)) as db, db:
-        db.execute("PRAGMA writable_schema=ON")
-        db.execute("UPDATE sqlite_master SET sql = replace(sql, 'body TEXT', 'body REAL') WHERE name = 'entries'")
+    if isinstance(derived, str):
+        execute(derived, "ALTER TABLE entries ALTER COLUMN body TYPE varchar(100000)")
+    else:
+        execute(
+            derived,
+            "PRAGMA writable_schema=ON",
+            "UPDATE sqlite_master SET sql = replace(sql, 'body TEXT', 'body REAL') WHERE name = 'entries'",
+        )
     with Store.open(derived) as store:
         assert "the declaration of the table entries was changed" in [item.message for item in store.verify()]

@@ -39,9 +39,16 @@ def histories(draw: Any) -> list[Entry]:
         end = draw(st.sampled_from(ENDS))
         extra = {"outcomes": {"z": {"value": 1.0, "sem": None, "unit": "1"}}} if end == kinds.TRIAL_OBSERVED else {}
         items.append((end, {"trial": trial, "lab_seconds": float(trial), "message": "m", **extra}))
+        if end == kinds.TRIAL_OBSERVED and draw(st.booleans()):
+            right = {"z": {"value": 2.0, "sem": 0.5, "unit": "1"}, "y": {"value": 3.0, "sem": None, "unit": "nm"}}
+            items.append((kinds.TRIAL_CORRECTED, {"trial": trial, "outcomes": right, "by": "person:me", "why": "w"}))
+        if draw(st.booleans()):
+            items.append((kinds.TRIAL_ANNOTATED, {"trial": trial, "by": "person:me", "text": "t"}))
     items += draw(st.sampled_from([[], [(kinds.CAMPAIGN_PAUSED, {"message": "m"})], [(kinds.CAMPAIGN_ENDED, {})]]))
     if draw(st.booleans()):
         items.append((kinds.SESSION_CLOSED, {"lab_seconds": 9.0}))
+    if draw(st.booleans()):
+        items.append((kinds.CAMPAIGN_WITHDRAWN, {"by": "person:me", "why": "w"}))
     return [Entry("c", n, n * 10, kind, body, "", "") for n, (kind, body) in enumerate(items, 1)]
 
 
@@ -84,3 +91,21 @@ def test_statuses() -> None:
     assert status(opened, (kinds.CAMPAIGN_ENDED, {}), closed) == "ended"
     assert status(opened, (kinds.CAMPAIGN_PAUSED, {}), closed) == "paused"
     assert status(opened, (kinds.CAMPAIGN_ABORTED, {}), closed, opened) == "running"
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories())
+def test_corrections_change_what_holds_only(history: list[Entry]) -> None:
+    """Every correction is in the outcomes, the last one of each name; taken back, they are what was observed."""
+    state = fold_all("c", history)
+    for trial in state.trials.values():
+        outcomes = dict(trial.outcomes)
+        for change in reversed(trial.corrections):
+            assert all(outcomes[name] == value for name, value in change.outcomes.items())
+            outcomes = {n: o for n, o in outcomes.items() if n not in change.outcomes} | dict(change.before)
+        bodies = [e.body for e in history if e.kind == kinds.TRIAL_OBSERVED and e.body["trial"] == trial.number]
+        assert {n: o.model_dump() for n, o in outcomes.items()} == (bodies[0]["outcomes"] if bodies else {})
+        said = [e for e in history if e.kind == kinds.TRIAL_ANNOTATED and e.body["trial"] == trial.number]
+        assert [note.seq for note in trial.notes] == [entry.seq for entry in said]
+    withdrawn = [e.seq for e in history if e.kind == kinds.CAMPAIGN_WITHDRAWN]
+    assert (state.withdrawn.seq if state.withdrawn is not None else None) == (withdrawn[-1] if withdrawn else None)

@@ -91,7 +91,7 @@ def children(store: Store) -> Iterator[list[_Child]]:
 
 
 def _start(children: list[_Child], store: Store, trouble: Trouble | None = None) -> _Child:
-    children.append(_Child(store.path, trouble.env if trouble else None))
+    children.append(_Child(store.location, trouble.env if trouble else None))
     return children[-1]
 
 
@@ -99,6 +99,7 @@ def _numbers(store: Store) -> list[int]:
     return [entry.seq for entry in store.entries("c1")]
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
 def test_a_failing_disk(tmp_path: Path, store: Store, children: list[_Child], library: Path, call: str) -> None:
     """EIO on a write or a sync ends the writer with words; what was acknowledged is there, and another goes on."""

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from support.postgres import execute, rows
 
 from sdl.journal import Damage, Store, StoreError
 
@@ -16,35 +17,36 @@ from sdl.journal import Damage, Store, StoreError
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed store with two campaigns of 40 entries, some with bodies longer than a page."""
     path = tmp_path_factory.mktemp("sound") / "sdl.db"
-    with Store.open(path) as store:
+    _fill(path)
+    return path
+
+
+def _fill(place: str | Path) -> None:
+    with Store.open(place) as store:
         for campaign in ("c1", "c2"):
             store.create(campaign, f"silver {campaign}")
             with store.writer(campaign) as writer:
                 for i in range(40):
                     writer.post("document", {"i": i, "µ": "x" * (6000 if i % 10 == 0 else 40), "v": [0.1 * i, None]})
         assert store.verify() == []
-    return path
 
 
 @pytest.fixture
-def copy(sound: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(sound, tmp_path / "copy.db"))
+def copy(place: str | Path, sound: Path) -> str | Path:
+    """A store like `sound`, of each kind."""
+    if isinstance(place, str):
+        _fill(place)
+        return place
+    return Path(shutil.copy(sound, place))
 
 
-def _findings(path: Path) -> list[Damage]:
+def _findings(path: str | Path) -> list[Damage]:
     """What opening and verifying say; an error in words counts as a finding."""
     try:
         with Store.open(path) as store:
             return store.verify()
     except StoreError as error:
         return [Damage("", 0, str(error))]
-
-
-def _sql(path: Path, *statements: str) -> None:
-    with sqlite3.connect(path) as db:
-        for statement in statements:
-            db.execute(statement)
-    db.close()
 
 
 _COLUMNS = [
@@ -157,15 +159,15 @@ def test_a_truncated_log(tmp_path: Path) -> None:
              "UPDATE entries SET seq=8 WHERE campaign='c1' AND seq=99"],
             7, "something in it was changed",
         ),
-        (["UPDATE entries SET body=CAST(body AS BLOB) WHERE campaign='c1' AND seq=7"], 7, "another type"),
+        (["UPDATE entries SET at=at+1 WHERE campaign='c1' AND seq=7"], 7, "was changed"),
         (["UPDATE entries SET body=replace(body, ':', ': ') WHERE campaign='c1' AND seq=7"], 7, "was changed"),
         (["UPDATE campaigns SET name='gold' WHERE id='c1'"], 0, "name or time of creation was changed"),
         (["UPDATE heads SET epoch=9 WHERE campaign='c1'"], 0, "epoch 9"),
     ],
 )  # fmt: skip
-def test_tampering(copy: Path, statements: list[str], seq: int, message: str) -> None:
+def test_tampering(copy: str | Path, statements: list[str], seq: int, message: str) -> None:
     """Deleted, swapped, retyped and reworded rows are found and named; the other campaign is not accused."""
-    _sql(copy, *statements)
+    execute(copy, *statements)
     with Store.open(copy) as store:
         damage = store.verify()
         assert any(d.campaign == "c1" and d.seq == seq and message in d.message for d in damage), damage
@@ -174,20 +176,25 @@ def test_tampering(copy: Path, statements: list[str], seq: int, message: str) ->
         assert store.verify("c2") == []
 
 
-def test_a_recomputed_hash_still_breaks_the_chain(copy: Path) -> None:
+def test_a_retyped_value(sound: Path, path: Path) -> None:
+    """A text that was made a blob with the same bytes is found; PostgreSQL keeps to the types of columns."""
+    shutil.copy(sound, path)
+    execute(path, "UPDATE entries SET body=CAST(body AS BLOB) WHERE campaign='c1' AND seq=7")
+    assert any((d.campaign, d.seq) == ("c1", 7) and "another type" in d.message for d in _findings(path))
+
+
+def test_a_recomputed_hash_still_breaks_the_chain(copy: str | Path) -> None:
     """Whoever changes an entry and recomputes its own hash is found at the entry after it."""
     from sdl.journal import digest
 
-    with sqlite3.connect(copy) as db:
-        row = db.execute("SELECT prev_hash, campaign, seq, at, kind FROM entries WHERE campaign='c1' AND seq=7")
-        forged = digest(*row.fetchone(), '{"i":0}')
-        db.execute("UPDATE entries SET body=?, hash=? WHERE campaign='c1' AND seq=7", ('{"i":0}', forged))
-    db.close()
+    (row,) = rows(copy, "SELECT prev_hash, campaign, seq, at, kind FROM entries WHERE campaign='c1' AND seq=7")
+    forged = digest(*row, '{"i":0}')
+    execute(copy, f"UPDATE entries SET body='{{\"i\":0}}', hash='{forged}' WHERE campaign='c1' AND seq=7")
     assert [(d.campaign, d.seq) for d in _findings(copy)] == [("c1", 8)]
 
 
-def test_reading_a_damaged_body(copy: Path) -> None:
+def test_reading_a_damaged_body(copy: str | Path) -> None:
     """Reading a body that is no JSON any more gives an error that names the entry, not a traceback."""
-    _sql(copy, "UPDATE entries SET body='{' WHERE campaign='c1' AND seq=7")
+    execute(copy, "UPDATE entries SET body='{' WHERE campaign='c1' AND seq=7")
     with Store.open(copy) as store, pytest.raises(StoreError, match="entry 7 of campaign c1 is damaged"):
         list(store.entries("c1"))

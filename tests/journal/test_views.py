@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
+from support.postgres import rows
+
 from sdl.journal import Store, Writer, kinds
+from sdl.journal._views import tables
 from sdl.journal.state import fold_all
 
 _SPEC: dict[str, Any] = {
@@ -50,12 +52,8 @@ def _trial(writer: Writer, number: int, peak: float | None) -> None:
     )  # fmt: skip
 
 
-def _dump(path: Path) -> dict[str, list[Any]]:
-    with sqlite3.connect(path) as db:
-        names = [n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type='table' AND name LIKE 'view_%'")]
-        dump = {name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr) for name in sorted(names)}
-    db.close()
-    return dump
+def _dump(place: str | Path) -> dict[str, list[Any]]:
+    return {table.name: sorted(rows(place, f"SELECT * FROM {table.name}"), key=repr) for table in tables}
 
 
 def test_views_follow_the_journal(store: Store) -> None:
@@ -71,13 +69,14 @@ def test_views_follow_the_journal(store: Store) -> None:
             _trial(writer, number, peak)
             writer.flush()
             store.sync_views()
-        step_by_step = _dump(store.path)
+        step_by_step = _dump(store.location)
         store.rebuild_views()
-        assert _dump(store.path) == step_by_step
+        assert _dump(store.location) == step_by_step
         row = store.list_campaigns()[0]
         assert (row.name, row.status, row.trials, row.best, row.unit) == ("silver", "running", 4, 415.5, "nm")
-    assert {name: len(rows) for name, rows in step_by_step.items()} == {
+    assert {name: len(found) for name, found in step_by_step.items()} == {
         "view_campaigns": 2, "view_outcomes": 3, "view_runs": 4, "view_steps": 4, "view_trials": 4,
+        "trial_values": 11, "trial_names": 2,
     }  # fmt: skip
     assert store.verify() == []
 
@@ -90,18 +89,11 @@ def test_a_closed_interrupted_run(store: Store) -> None:
         writer.flush()
         store.sync_views()
         query = "SELECT uid, trial, step, exit_status FROM view_runs"
-        assert _rows(store.path, query) == [("run1", 1, "coat", None)]
+        assert rows(store.location, query) == [("run1", 1, "coat", None)]
         doc = {"run_start": "run1", "exit_status": "abort"}
         writer.append(kinds.RUN_INTERRUPTED, {"trial": 1, "step": "coat", "attempt": 1, "doc": doc})
         store.sync_views()
-        assert _rows(store.path, query) == [("run1", 1, "coat", "abort")]
-
-
-def _rows(path: Path, query: str) -> list[Any]:
-    with sqlite3.connect(path) as db:
-        rows = db.execute(query).fetchall()
-    db.close()
-    return rows
+        assert rows(store.location, query) == [("run1", 1, "coat", "abort")]
 
 
 def test_state_is_the_fold(store: Store) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.postgres import execute
 
 from sdl.journal import Entry, JournalError, LeaseLost, Store, StoreError
 
@@ -144,12 +145,7 @@ def test_a_posted_failure_is_told_once(store: Store) -> None:
 
 def _steal(store: Store) -> None:
     """Take the lease as a process would that believes the holder dead."""
-    import sqlite3
-
-    with sqlite3.connect(store.path) as db:
-        db.execute("UPDATE leases SET epoch = epoch + 1, holder = ''")
-        db.execute("UPDATE heads SET epoch = epoch + 1")
-    db.close()
+    execute(store.location, "UPDATE leases SET epoch = epoch + 1, holder = ''", "UPDATE heads SET epoch = epoch + 1")
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
@@ -259,13 +255,9 @@ def _whole(path: Path, count: int) -> None:
 
 def test_a_damaged_end_is_not_lengthened(store: Store) -> None:
     """A writer refuses a chain whose last entry was changed, and does not keep the lease."""
-    import sqlite3
-
     with store.writer("c1") as writer:
         writer.append("x", {"v": 1})
-    with sqlite3.connect(store.path) as db:
-        db.execute("UPDATE entries SET body = '{\"v\":2}'")
-    db.close()
+    execute(store.location, "UPDATE entries SET body = '{\"v\":2}'")
     with pytest.raises(StoreError, match="sdl verify"):
         store.writer("c1")
     assert store.lease("c1") is None

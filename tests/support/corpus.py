@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sdl.journal import Store
+from sdl.journal._schema import entries, heads
 from sdl.journal.actions import ActionState
 from sdl.journal.state import CampaignState, best_trial
+from support.postgres import rows
 
 __all__ = ["dump", "load", "summary"]
 
 _COLUMNS = ("campaign", "seq", "at", "kind", "body", "prev_hash", "hash")
 
 
-def dump(path: Path, campaign: str) -> str:
+def dump(path: str | Path, campaign: str) -> str:
     """The entries of a campaign; `body` is the text that was hashed."""
-    query = f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE campaign = ? ORDER BY seq"
-    with closing(sqlite3.connect(path)) as db:
-        rows = db.execute(query, (campaign,)).fetchall()
-    return "".join(json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+    found = rows(path, f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE campaign = '{campaign}' ORDER BY seq")
+    return "".join(json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n" for row in found)
 
 
-def load(text: str, path: Path) -> str:
+def load(text: str, path: str | Path) -> str:
     """Put the entries into a store as they are; return the campaign's id."""
-    rows = [json.loads(line) for line in text.split("\n")[:-1]]
-    campaign, last = rows[0]["campaign"], rows[-1]
+    lines = [json.loads(line) for line in text.split("\n")[:-1]]
+    campaign, last = lines[0]["campaign"], lines[-1]
     with Store.open(path) as store:
-        store.create(campaign, json.loads(rows[0]["body"])["spec"]["name"])
-    with closing(sqlite3.connect(path)) as db, db:
-        db.executemany(
-            f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})",
-            [[row[column] for column in _COLUMNS] for row in rows],
-        )
-        db.execute("UPDATE heads SET seq = ?, hash = ? WHERE campaign = ?", (last["seq"], last["hash"], campaign))
+        store.create(campaign, json.loads(lines[0]["body"])["spec"]["name"])
+        with store._write() as connection:
+            connection.execute(entries.insert(), lines)
+            moved = heads.update().where(heads.c.campaign == campaign)
+            connection.execute(moved.values(seq=last["seq"], hash=last["hash"]))
     return str(campaign)
 
 
