@@ -11,9 +11,10 @@ from sdl.model import FileFault, InputError
 
 __all__ = ["amendments"]
 
-_FIXED = ("problem", "procedure", "seed")
+_FIXED = ("problem", "learn_from", "procedure", "seed")
 _FREE = (
     "title", "description", "creators", "licence", "planner", "budget", "stop", "in_flight", "max_consecutive_faults",
+    "initial",
 )  # fmt: skip
 
 
@@ -24,8 +25,8 @@ def amendments(state: CampaignState, loaded: LoadedCampaign) -> dict[str, list[A
         InputError: something differs that would make earlier trials incomparable.
     """
     assert state.spec is not None
-    old = state.spec.model_dump(mode="json")
-    new = loaded.spec.model_dump(mode="json")
+    new = loaded.recorded_spec()
+    old = _known(state.spec.model_dump(mode="json"), new)
     faults = [
         FileFault(
             f"campaign {state.name!r} has begun with another {field}: {_difference(old[field], new[field])}; "
@@ -41,7 +42,19 @@ def amendments(state: CampaignState, loaded: LoadedCampaign) -> dict[str, list[A
     before, now = state.created["lab"]["sha256"], loaded.lab.as_json()["sha256"]
     if before != now:
         changes["lab"] = [before, now]
+    if loaded.project is not None:
+        stated = {"project": state.created.get("project")}
+        changes |= dict(_changes(stated, {"project": loaded.project.model_dump(mode="json")}))
     return changes
+
+
+def _known(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The old specification without what was read from other campaigns when it was created: that stays as it was."""
+    if not any(given["campaign"] for given in new["learn_from"]):
+        return old
+    named = {source["name"] for source in new["problem"]["sources"]}
+    sources = [source for source in old["problem"]["sources"] if source["name"] in named]
+    return {**old, "problem": {**old["problem"], "sources": sources}}
 
 
 def _changes(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, list[Any]]]:

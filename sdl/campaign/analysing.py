@@ -107,20 +107,26 @@ class Analyst:
                 TrialStatus.OBSERVED,
                 {
                     "outcomes": {name: outcome.model_dump(mode="json") for name, outcome in told.items()},
-                    "analysis": self._procedure.analysis.model_dump(mode="json"),
+                    "analysis": {
+                        **self._procedure.analysis.model_dump(mode="json"),
+                        # As the lab file has it: an input by its name, whose content the journal has, not by its path.
+                        "with": self._procedure.raw.get("analysis", {}).get("with", {}),
+                        "version": str(getattr(self._procedure.analyse_with, "version", "")),
+                    },
                     "runs": [run.start["uid"] for run in runs],
                 },
                 last.take(),
             )
 
     def _in_units(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-        """Outcomes of objectives in the units of the problem.
+        """Outcomes of objectives and outcome constraints in the units of the problem.
 
         Raises:
             SdlError: an objective has no outcome, or its unit measures something else.
         """
         told = dict(outcomes)
-        for objective in self._campaign.spec.problem.objectives:
+        problem = self._campaign.spec.problem
+        for objective in (*problem.objectives, *problem.outcome_constraints):
             if objective.name not in told:
                 given = ", ".join(sorted(told)) or "none"
                 raise SdlError(f"it gives no outcome {objective.name!r}; it gives: {given}")

@@ -16,6 +16,7 @@ from sdl.campaign.amendment import amendments
 from sdl.campaign.control import Control
 from sdl.campaign.coordinator import OnEvent
 from sdl.campaign.files import LoadedCampaign, load_campaign
+from sdl.campaign.prior import with_prior
 from sdl.campaign.rules import ended
 from sdl.campaign.session import Feed, Seat, run_sessions
 from sdl.journal import Entry, Store
@@ -156,6 +157,7 @@ class Campaign:
                     one.id = new_campaign_id()
                     store.create(one.id, its.spec.name)
                 if not one._has_ended(store):
+                    its = with_prior(its, store, store.state(one.id))
                     seats.append(Seat(its, one.id, _guarded(on_event, control), feed or Feed()))
             secret = None if key is None else Path(key)
 

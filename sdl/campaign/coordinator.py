@@ -98,8 +98,12 @@ class Coordinator:
         """Why no further trial begins, and the campaign pauses once those in flight have come as far as they can."""
         self._faults_in_a_row = 0
         self.recent = RecentEntries()
+        self.proposing = asyncio.Lock()
+        """Held while a proposal is made and recorded: no other trial may take its number."""
         self._opening = False
         """A proposal is being recorded: from here on its trial has to be taken up, whatever is asked meanwhile."""
+        self._told_seq = state.seq
+        """Last entry that is in what the planner is told."""
         self._told: dict[int, tuple[TrialState, Trial]] = {}
         self._loop = asyncio.get_running_loop()
         self._wake: asyncio.Event | None = None
@@ -195,6 +199,7 @@ class Coordinator:
             self._state = fold(self.state, entry)
             self.recent.note(entry)
             self._on_event(entry, self.state)
+        self._told_seq = entries[-1].seq
         return entries
 
     async def run(self) -> None:
@@ -297,13 +302,17 @@ class Coordinator:
         return not self.stopping and room and self._short is None and self._ending() is None
 
     async def _ask(self) -> Opened | None:
+        async with self.proposing:
+            return await self._asked()
+
+    async def _asked(self) -> Opened | None:
         """Ask for one proposal and record it, with the start of its first step where that can begin at once.
 
         Returns None when there is no proposal.
         """
         number = len(self.state.trials) + 1
         seed = derive_seed(self.spec.seed, "propose", number)
-        known = self.state.seq
+        known = self._told_seq
         try:
             proposals = await self._planner.propose(self._known_trials(), 1, seed)
         except Exhausted as error:

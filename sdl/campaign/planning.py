@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from sdl.campaign._planner_process import PlannerProcess, WorkerDied
 from sdl.campaign._planner_worker import answer, build_planner
+from sdl.campaign.initial import initial_proposals
 from sdl.model import CampaignSpec, Exhausted, Proposal, SdlError, Trial
 from sdl.virtual import outside
 
@@ -51,12 +52,14 @@ class PlannerHost:
         return PlannerProcess(choice.name, choice.options, self._spec.problem.model_dump(mode="json"))
 
     async def propose(self, trials: Sequence[Trial], n: int, seed: int) -> list[Proposal]:
-        """Proposals checked against the problem.
+        """Proposals checked against the problem; those that the campaign file asks for come first.
 
         Raises:
             Exhausted: nothing is left to propose.
             PlannerFailure: see the class.
         """
+        if first := initial_proposals(self._spec, trials, n):
+            return first
         if self._in_process:
             said = answer(self._planner, self._spec.problem, trials, n, seed)
         else:

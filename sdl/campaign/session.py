@@ -50,7 +50,6 @@ _PACKAGES = (
     "numpy",
     "scipy",
     "torch",
-    "botorch",
 )
 
 
@@ -263,8 +262,9 @@ async def _with_lab(
                 return [await _cannot_open(error, one, stopped) for one in opened]
             for coordinator in coordinators:
                 coordinator.mates = coordinators
+            told = {**_opened(loaded, lab, workers, clock), "identity": await _identities(lab)}
             for coordinator in coordinators:
-                await coordinator.record(kinds.LAB_OPENED, _opened(loaded, lab, workers, clock))
+                await coordinator.record(kinds.LAB_OPENED, told)
             try:
                 with safety.watch(*coordinators):
                     await _run(coordinators)
@@ -323,6 +323,12 @@ def _opened(loaded: LoadedCampaign, lab: OpenLab, workers: Workers, clock: Clock
         "workers": {name: station.address for name, station in workers.stations.items()},
         "certificates": {name: certificate.cite() for name, certificate in found.items() if certificate is not None},
     }
+
+
+async def _identities(lab: OpenLab) -> dict[str, dict[str, str]]:
+    """What the instruments of this process's stations say of themselves."""
+    found = await asyncio.gather(*(station.identities() for station in lab.stations.values()))
+    return {name: fields for told in found for name, fields in told.items()}
 
 
 def _stations(loaded: LoadedCampaign) -> list[str]:

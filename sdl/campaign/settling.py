@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sdl.campaign.corrections import REQUEST, asked_entries
 from sdl.campaign.doubts import resolution
+from sdl.campaign.telling import REQUEST as TELL
+from sdl.campaign.telling import asked_trials
 from sdl.journal import Entry, Writer, kinds
 from sdl.journal.actions import ActionState
 from sdl.model import InputError
@@ -113,12 +116,35 @@ class Settling:
         await self._campaign.record(kind, {"trial": doubt.trial, "action": doubt.id, **body})
 
     async def answer_requests(self) -> None:
-        """Carry out what people decided with `sdl resolve` while the campaign runs."""
+        """Carry out what people decided and said while the campaign runs."""
         campaign = self._campaign
+        answers = {"resolve": self._answer, REQUEST: self._put_on_record}
         for request in await asyncio.to_thread(campaign.store.requests, campaign.state.id):
-            if request.kind == "resolve":
-                answer = await self._answer(request.body)
+            if request.kind in answers:
+                answer = await answers[request.kind](request.body)
                 await asyncio.to_thread(campaign.store.answer, request.id, answer)
+            elif request.kind == TELL and not campaign.proposing.locked():
+                async with campaign.proposing:
+                    answer = await self._tell(request.body)
+                await asyncio.to_thread(campaign.store.answer, request.id, answer)
+
+    async def _tell(self, body: Mapping[str, Any]) -> str:
+        """Put trials on record that a person told the campaign of."""
+        try:
+            entries = asked_trials(self._campaign.state, body)
+        except InputError as error:
+            return str(error)
+        await self._campaign.record_all(entries)
+        self._campaign.look()
+        return "recorded"
+
+    async def _put_on_record(self, body: Mapping[str, Any]) -> str:
+        try:
+            entries = asked_entries(self._campaign.state, body)
+        except InputError as error:
+            return str(error)
+        await self._campaign.record_all(entries)
+        return "recorded"
 
     async def _answer(self, body: Mapping[str, Any]) -> str:
         campaign = self._campaign

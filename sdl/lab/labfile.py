@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,13 @@ class Lab:
         """Devices without an address."""
         return [name for name, device in self.spec.devices.items() if device.address is None]
 
-    def procedure(self, name: str, parameters: tuple[str, ...]) -> Procedure:
+    def procedure(self, name: str, parameters: tuple[str, ...], optional: Collection[str] = ()) -> Procedure:
         """A procedure with its plans loaded and their arguments bound by name.
+
+        Args:
+            name: of the procedure.
+            parameters: of a trial.
+            optional: those of them that no plan needs to take, as fixed and derived ones.
 
         Raises:
             InputError: no such procedure, or plans and parameters do not fit; all faults with their lines.
@@ -72,7 +77,7 @@ class Lab:
         if name not in self.spec.procedures:
             hint = plugins.suggest(name, list(self.spec.procedures))
             raise InputError(f"{self.file.name} has no procedure {name!r}{hint}")
-        return build_procedure(name, self.spec, self.file, self.folder, parameters)
+        return build_procedure(name, self.spec, self.file, self.folder, parameters, optional)
 
 
 def load_lab(path: str | Path, inputs: Mapping[str, str] | None = None) -> Lab:

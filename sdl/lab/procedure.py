@@ -8,7 +8,7 @@ every parameter of the trial that no other argument takes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,15 @@ class Procedure:
         return dict(self.analyse_with(chosen, **self.analysis.with_))
 
 
-def build_procedure(name: str, spec: LabSpec, file: YamlFile, folder: Path, parameters: tuple[str, ...]) -> Procedure:
-    """Load the plans and the analysis of a procedure and bind arguments.
+def build_procedure(
+    name: str,
+    spec: LabSpec,
+    file: YamlFile,
+    folder: Path,
+    parameters: tuple[str, ...],
+    optional: Collection[str] = (),
+) -> Procedure:
+    """Load the plans and the analysis of a procedure and bind arguments; `optional` parameters may go unused.
 
     Raises:
         InputError: every fault, with the line in the lab file.
@@ -139,7 +146,7 @@ def build_procedure(name: str, spec: LabSpec, file: YamlFile, folder: Path, para
                 f"parameters taken: {', '.join(sorted(used)) or 'none'}",
             )
             for unused in parameters
-            if unused not in used
+            if unused not in used and unused not in optional
         )
     analysis = _load_analysis(procedure, file, folder, at, faults)
     if faults:

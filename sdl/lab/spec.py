@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -10,6 +11,7 @@ from sdl.model import JSON, Name, Record
 from sdl.protocols import Effect
 
 __all__ = [
+    "AboutSpec",
     "AnalysisSpec",
     "DeviceSpec",
     "DurationSpec",
@@ -46,6 +48,20 @@ def _input(value: Any) -> Any:
     return {} if value == "path" else value
 
 
+class AboutSpec(Record):
+    """What PIDINST 1.0 (doi:10.15497/RDA00070) asks of an instrument, for the record and for releases."""
+
+    manufacturer: str = ""
+    model: str = ""
+    serial: str = ""
+    owner: str = ""
+    """Organisation that owns it."""
+    calibrated: date | None = None
+    """Day of the last calibration."""
+    identifier: str = ""
+    """A persistent identifier of the instrument, as a DOI or a Handle."""
+
+
 class DeviceSpec(Record):
     """An instrument's driver and where to reach it."""
 
@@ -57,6 +73,8 @@ class DeviceSpec(Record):
     """Passed to the driver; quantities with units, as in `14.43 mm`."""
     effects: dict[str, Effect] = {}
     """What repeating an action does, by part or verb, as in `{trigger: read}`; wins over what the driver declares."""
+    about: AboutSpec = AboutSpec()
+    """Maker, model, serial number, owner, calibration: wins over what the instrument says of itself."""
 
 
 class StationSpec(Record):

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
-from sdl.model._base import JSON, Name, Record
+from sdl.model._base import JSON, Name, Record, Scalar, Unit
+from sdl.model._orcid import checked_orcid
 from sdl.model.problem import Problem
 
-__all__ = ["Budget", "CampaignSpec", "Creator", "PlannerChoice", "PoolSource", "StoppingRule"]
+__all__ = [
+    "Budget",
+    "CampaignSpec",
+    "Creator",
+    "ImprovementRule",
+    "PlannerChoice",
+    "PoolSource",
+    "PriorSource",
+    "StoppingRule",
+]
+
+
+def _below(value: Any) -> Any:
+    """`improvement: 0.5` is `improvement: {below: 0.5}`."""
+    return {"below": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class Creator(Record):
@@ -25,20 +39,7 @@ class Creator(Record):
     @field_validator("orcid")
     @classmethod
     def _valid_orcid(cls, orcid: str | None) -> str | None:
-        """The last character is an ISO 7064 MOD 11-2 check digit (support.orcid.org, "Structure of the ORCID")."""
-        if orcid is None:
-            return None
-        digits = orcid.removeprefix("https://orcid.org/")
-        compact = digits.replace("-", "")
-        if not re.fullmatch(r"([0-9]{4}-){3}[0-9]{3}[0-9Xx]", digits):
-            raise ValueError(f"{orcid!r} is not an ORCID iD; write it as 0000-0002-1825-0097")
-        total = 0
-        for digit in compact[:15]:
-            total = (total + int(digit)) * 2
-        check = (12 - total % 11) % 11
-        if compact[15].upper() != ("X" if check == 10 else str(check)):
-            raise ValueError(f"{orcid!r} is not a valid ORCID iD: its check digit does not fit; look for a typing slip")
-        return digits.upper()
+        return checked_orcid(orcid)
 
 
 class PlannerChoice(Record):
@@ -55,12 +56,24 @@ class Budget(Record):
     """Trials proposed, whatever became of them."""
     hours: float | None = Field(default=None, gt=0)
     """Hours of lab time while the campaign runs."""
+    cost: float | None = Field(default=None, gt=0)
+    """Money, in the lab's currency: hours of stations and what is used of the stock, at the lab file's costs."""
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
-        if self.trials is None and self.hours is None:
-            raise ValueError("a budget needs trials, hours or both")
+        if self.trials is None and self.hours is None and self.cost is None:
+            raise ValueError("a budget needs trials, hours or cost, or several of them")
         return self
+
+
+class ImprovementRule(Record):
+    """Stop once the planner expects little more."""
+
+    below: float = Field(gt=0)
+    """Improvement of the score that a further trial is expected to bring, in the unit of the objective (of the
+    hypervolume, where there are several)."""
+    trials: int = Field(default=3, ge=1)
+    """So many proposals one after another have to expect less."""
 
 
 class StoppingRule(Record):
@@ -70,6 +83,8 @@ class StoppingRule(Record):
     """Objective name → value: stop once a trial is at least that good on each (for `match`: at most that far off)."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after so many observed trials without a better best."""
+    improvement: Annotated[ImprovementRule | None, BeforeValidator(_below)] = None
+    """Stop once the planner expects less improvement than this of a further trial."""
 
 
 class PoolSource(Record):
@@ -79,6 +94,35 @@ class PoolSource(Record):
     """Name of the lab's input."""
     columns: dict[str, str] = {}
     """Parameter name → column of the table, where they differ."""
+
+
+class PriorSource(Record):
+    """Where prior knowledge comes from: an earlier campaign, or a table that the lab file declares as an input."""
+
+    campaign: str | None = None
+    """Name or id of a campaign."""
+    store: str | None = None
+    """Store that has it, relative to the campaign file; None for the store of the new campaign."""
+    input: Name | None = None
+    """Name of the lab's input, in place of a campaign."""
+    rename: dict[Name, str] = {}
+    """Parameter or outcome of this campaign → what the source calls it."""
+    units: dict[Name, Unit] = {}
+    """Unit of a column of the table, where it is another than this campaign's; campaigns know their units."""
+    kind: Literal["campaign", "simulation", "prior_mean"] = "campaign"
+    """Measured in a related space; cheap and approximate; or what the outcome is expected to be."""
+    cost: float = Field(default=1.0, ge=0)
+    """Cost of one of its points, in trials' worth."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.campaign is None) == (self.input is None):
+            raise ValueError("prior knowledge comes from a campaign or from an input: give one of the two")
+        if self.input is not None and self.store is not None:
+            raise ValueError("a store has campaigns; an input needs none")
+        if self.campaign is not None and self.units:
+            raise ValueError("a campaign knows its units; leave `units` out")
+        return self
 
 
 def _planner_by_name(value: Any) -> Any:
@@ -103,6 +147,10 @@ class CampaignSpec(Record):
     problem: Problem
     pool: Annotated[PoolSource | None, BeforeValidator(_pool_by_name)] = None
     """Where the candidates come from, when the space is a finite list."""
+    learn_from: tuple[PriorSource, ...] = ()
+    """Prior knowledge; read once, when the campaign is created, into `problem.sources`."""
+    initial: tuple[dict[str, Scalar], ...] = ()
+    """Trials to begin with, before the planner is asked; fixed and derived values may be left out."""
     procedure: Name
     """Name of a procedure in the lab file."""
     planner: Annotated[PlannerChoice, BeforeValidator(_planner_by_name)] = PlannerChoice(name="bayes")

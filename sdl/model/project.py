@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from sdl.model._base import Name, Record
+from sdl.model._orcid import checked_orcid
 
 __all__ = ["Access", "AccessPolicy", "Funding", "Organisation", "Person", "Project", "Related"]
 
@@ -37,6 +38,13 @@ class Person(Record):
     """Name of one of the project's organisations, or of another."""
     roles: tuple[Literal["creator", "contact", "manager", "operator", "contributor"], ...] = ("creator",)
     email: str = ""
+    accounts: tuple[str, ...] = ()
+    """Login names under which the person decides in the lab. A release names the person in their place."""
+
+    @field_validator("orcid")
+    @classmethod
+    def _valid_orcid(cls, orcid: str | None) -> str | None:
+        return checked_orcid(orcid)
 
 
 class Funding(Record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -78,3 +79,5 @@ class Trial(Record):
     status: TrialStatus
     outcomes: dict[str, Outcome] = {}
     """By objective or outcome name; filled once observed."""
+    origin: Literal["planner", "person"] = "planner"
+    """Who wanted it: a planner, or a person who told the campaign of it."""

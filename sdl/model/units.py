@@ -6,17 +6,18 @@ import math
 from functools import cache
 from typing import Any
 
-__all__ = ["check_unit", "convert", "parse_quantity"]
+__all__ = ["check_unit", "convert", "parse_quantity", "registry"]
 
 _PURE = {"1", "", "dimensionless"}
 
 
 @cache
-def _registry() -> Any:
+def registry() -> Any:
+    """The one registry of units; loading it takes a third of a second."""
     import pint
 
-    registry: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
-    return registry
+    made: Any = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
+    return made
 
 
 @cache
@@ -29,7 +30,7 @@ def check_unit(unit: str) -> str:
     if unit in _PURE:
         return "1"
     try:
-        _registry().Unit(unit)
+        registry().Unit(unit)
     except Exception as error:
         raise ValueError(
             f"unknown unit {unit!r}; write it as in 'nm', 'degC', 'uL/min', 'percent', or '1' for a pure number"
@@ -46,9 +47,9 @@ def convert(value: float, unit: str, to: str) -> float:
     if unit == to:
         return value
     check_unit(unit), check_unit(to)
-    registry = _registry()
+    units = registry()
     try:
-        return float(registry.Quantity(value, unit).to(to).magnitude)
+        return float(units.Quantity(value, unit).to(to).magnitude)
     except Exception as error:
         raise ValueError(f"cannot convert {value:g} {unit} to {to}: they measure different things") from error
 

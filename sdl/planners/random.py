@@ -21,11 +21,12 @@ class RandomOptions(Record):
 class RandomPlanner:
     """Draws uniformly (in the logarithm, where a parameter asks for it) among the points that were not tried.
 
-    In a finite space a point is drawn again only after a failed trial. Linear constraints are met by rejection;
-    equalities by solving for one real parameter each.
+    In a finite space a point is drawn again only after a failed trial. Mixtures are drawn uniformly over the points
+    that keep them: first how many components and which, where their number is limited, then their shares. Constraints
+    are met by rejection, and by a random walk inside them where hardly any draw would be left.
     """
 
-    version: str = "1"
+    version: str = "2"
     in_process: ClassVar[bool] = True
 
     def __init__(self, **options: Any) -> None:
@@ -38,13 +39,10 @@ class RandomPlanner:
             Exhausted: nothing is left to propose.
             InputError: the constraints leave no room that draws can hit.
         """
-        rng = np.random.default_rng(seed)
         candidates = Candidates.of(problem, trials)
-        if candidates.rows is not None:
-            raw = rng.permutation(candidates.rows)[:n]
-            summary = f"drawn at random from {len(candidates.rows)} candidates that were not tried"
-        else:
-            raw = candidates.draw(lambda m: rng.random((m, candidates.space.d)), n)
-            summary = "drawn at random from the space"
-        reason = Reason(summary=summary, details={"planner": "random", "version": self.version})
+        raw = candidates.sample(np.random.default_rng(seed), n)
+        summary = "drawn at random from the space"
+        if candidates.free is not None:
+            summary = f"drawn at random from {len(candidates.free)} candidates that were not tried{candidates.merged}"
+        reason = Reason(summary=summary, details={"planner": "random", "version": self.version, **candidates.notes})
         return [Proposal(parameters=candidates.space.values(row), reason=reason) for row in raw]

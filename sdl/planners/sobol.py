@@ -35,8 +35,10 @@ class SobolPlanner:
     are those of `n` calls. A campaign hands each call another seed; a sequence that changed with it would be no more
     even than random draws. So the call's seed is not used, and the option `seed` chooses the sequence.
 
-    Points that break a constraint or repeat one are left out of the sequence. Of a finite space the candidate nearest
-    to each point of the sequence is taken.
+    A mixture takes its shares from the sequence one component after another; where the number of components is limited,
+    one coordinate chooses them. Points that break a constraint or repeat one are left out; where hardly any would be
+    left, points of a random walk inside the constraints stand in. Of a finite space the candidate nearest to each point
+    of the sequence is taken.
     """
 
     version: str = "1"
@@ -55,12 +57,12 @@ class SobolPlanner:
         candidates = Candidates.of(problem, trials)
         position = len(trials)
         source = self._sequence(candidates.space.d)
-        if candidates.rows is None:
+        if candidates.finite is None:
             raw = candidates.draw(source, n, skip=position)
         else:
             raw = _nearest(candidates, source, n, position)
         return [
-            Proposal(parameters=candidates.space.values(row), reason=self._reason(position + i))
+            Proposal(parameters=candidates.space.values(row), reason=self._reason(candidates, position + i))
             for i, row in enumerate(raw)
         ]
 
@@ -68,25 +70,28 @@ class SobolPlanner:
         engine = qmc.Sobol(d, scramble=True, rng=self.options.seed)
         return lambda m: np.asarray(engine.random_base2(m.bit_length() - 1), dtype=np.float64)
 
-    def _reason(self, position: int) -> Reason:
+    def _reason(self, candidates: Candidates, position: int) -> Reason:
         details = {
             "planner": "sobol",
             "version": self.version,
             "position": position,
             "seed": self.options.seed,
+            **candidates.notes,
         }
-        return Reason(summary=f"point {position + 1} of a Sobol sequence", details=details)
+        return Reason(summary=f"point {position + 1} of a Sobol sequence{candidates.merged}", details=details)
 
 
 def _nearest(candidates: Candidates, source: Callable[[int], Array], n: int, position: int) -> Array:
     """For each of `n` points of the sequence the nearest candidate that is still free, shape (≤ n, d)."""
-    assert candidates.rows is not None
-    space = candidates.space
-    n = min(n, len(candidates.rows))
+    assert candidates.finite is not None
+    assert candidates.free is not None
+    space, free = candidates.space, candidates.free
+    n = min(n, len(free))
     points = space.to_unit(space.from_cube(source(1 << (n + position - 1).bit_length())))[position : position + n]
-    gaps = space.difference(points, space.to_unit(candidates.rows))
+    unit = candidates.finite.unit[free]
     chosen: list[int] = []
-    for row in gaps:
-        row[chosen] = np.inf
-        chosen.append(int(row.argmin()))
-    return candidates.rows[chosen]
+    for point in points:
+        gaps = space.difference(point[None, :], unit)[0]
+        gaps[chosen] = np.inf
+        chosen.append(int(gaps.argmin()))
+    return candidates.finite.rows[free[chosen]]

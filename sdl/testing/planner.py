@@ -6,32 +6,23 @@
         check_planner(MyPlanner())
 
 Every problem of `problems()` is put to the planner in several states of a campaign; all violations are reported
-together.
+together. A planner that documents that it does not take mixtures, say, names the problem in `refuses`, and is then held
+to a clear `InputError` before the campaign starts.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from sdl.model import (
-    CategoricalParameter,
-    Exhausted,
-    IntegerParameter,
-    Outcome,
-    Parameter,
-    Problem,
-    Proposal,
-    Scalar,
-    Trial,
-    TrialStatus,
-)
+from sdl.model import Exhausted, InputError, Problem, Proposal, Scalar, Trial, TrialStatus
 from sdl.protocols import Planner
+from sdl.testing._planner_problems import BASIC, FULL, key, observed, problems, response, states
 
 __all__ = ["PlannerReport", "PlannerViolations", "check_planner", "problems", "response"]
 
@@ -54,6 +45,8 @@ class PlannerReport:
     """Every check made, in order."""
     violations: tuple[str, ...]
     """What was wrong, one sentence each, beginning with the check's name."""
+    slowest: float = 0.0
+    """CPU seconds of the slowest call."""
 
     @property
     def ok(self) -> bool:
@@ -65,44 +58,14 @@ class PlannerReport:
         return "\n  ".join([head, *self.violations])
 
 
-def problems() -> dict[str, Problem]:
-    """The problems of the kit by name: a box, a mixed space under a constraint, a matched target, and a pool."""
-    real = {"kind": "real", "low": -2.0, "high": 3.0, "unit": "mm"}
-    decade = {"kind": "real", "low": 0.01, "high": 100.0, "unit": "uL/min", "log": True}
-    count = {"kind": "integer", "low": 1, "high": 9}
-    solvent = {"kind": "categorical", "levels": ["water", "ethanol", "toluene"]}
-    rows = [(a, c, s) for a in (-2.0, 0.0, 1.5, 3.0) for c in (1, 5) for s in ("water", "toluene")]
-    pool = {name: [row[i] for row in rows] for i, name in enumerate(("a", "count", "solvent"))}
-    best: dict[str, Any] = {"y": {"kind": "maximize", "unit": "1"}}
-    raw: dict[str, dict[str, Any]] = {
-        "box": {
-            "parameters": {"a": real, "rate": decade},
-            "objectives": {"y": {"kind": "minimize", "unit": "1"}},
-        },
-        "mixed": {
-            "parameters": {"a": real, "b": real, "count": count, "solvent": solvent},
-            "objectives": best,
-            "constraints": [{"sum": {"a": 1.0, "b": 1.0, "count": 0.5}, "at_most": 3.0}],
-        },
-        "match": {
-            "parameters": {"a": real, "b": real},
-            "objectives": {"y": {"kind": "match", "target": 0.5, "unit": "1"}},
-        },
-        "pool": {
-            "parameters": {"a": real, "count": count, "solvent": solvent},
-            "objectives": best,
-            "pool": {"columns": pool},
-        },
-    }
-    return {name: Problem.model_validate(fields) for name, fields in raw.items()}
-
-
 def check_planner(
     planner: Planner,
     *,
     seeds: Sequence[int] = (0, 1, 2),
     seed_matters: bool = True,
     fresh_process: bool = True,
+    refuses: Collection[str] = (),
+    seconds: float = 60.0,
 ) -> PlannerReport:
     """Check that a planner keeps the contract of `sdl.protocols.Planner`.
 
@@ -112,6 +75,9 @@ def check_planner(
         seed_matters: False for a planner that documents that the seed of a call changes nothing.
         fresh_process: also compare with a new interpreter, to which the planner is sent by pickle. That costs its
             imports once.
+        refuses: names of problems (of `problems()`, beyond the first four) that the planner documents not to take: it
+            has to raise `InputError` for them, whatever the trials.
+        seconds: CPU seconds that a call may take, a campaign waiting for it.
 
     Returns:
         The report, when nothing is wrong.
@@ -119,75 +85,28 @@ def check_planner(
     Raises:
         PlannerViolations: an `AssertionError` that lists every violation.
     """
-    kit = _Kit(planner, tuple(seeds), seed_matters)
+    strange = sorted(set(refuses) - set(problems()) | set(refuses) & set(BASIC))
+    if strange:
+        raise ValueError(
+            f"no planner may refuse {', '.join(strange)}; it may {', '.join(problems().keys() - set(BASIC))}"
+        )
+    kit = _Kit(planner, tuple(seeds), seed_matters, frozenset(refuses), seconds)
     kit.run(fresh_process)
-    report = PlannerReport(type(planner).__name__, tuple(kit.checks), tuple(kit.violations))
+    report = PlannerReport(type(planner).__name__, tuple(kit.checks), tuple(kit.violations), kit.slowest)
     if not report.ok:
         raise PlannerViolations(report)
     return report
 
 
-def response(parameters: Mapping[str, Scalar]) -> float:
-    """A smooth made-up outcome of any parameters, so that model-based planners have something to learn."""
-    total = 0.0
-    for position, (_, value) in enumerate(sorted(parameters.items())):
-        number = float(len(value)) if isinstance(value, str) else float(value)
-        total += math.sin(0.7 * number + position) / (1 + position)
-    return total
-
-
-_FULL = "all kinds of trials"
 _Asked = tuple[Problem, list[Trial], int, int, list[Proposal]]
 
 
-def _key(parameters: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
-    return tuple(sorted(parameters.items()))
-
-
-def _observed(number: int, parameters: dict[str, Scalar]) -> Trial:
-    outcome = Outcome(value=response(parameters), sem=0.02)
-    return Trial(number=number, parameters=parameters, status=TrialStatus.OBSERVED, outcomes={"y": outcome})
-
-
-def _states(problem: Problem) -> Iterator[tuple[str, list[Trial]]]:
-    """States of a campaign by name, each with its trials."""
-    points = _points(problem, 10)
-    yield "no trials", []
-    yield "two observed", [_observed(i + 1, p) for i, p in enumerate(points[:2])]
-    seen = [_observed(i + 1, p) for i, p in enumerate(points[:5])]
-    rest = [
-        TrialStatus.FAILED,
-        TrialStatus.INFEASIBLE,
-        TrialStatus.REJECTED,
-        TrialStatus.RUNNING,
-        TrialStatus.PROPOSED,
-    ]
-    ended = [Trial(number=6 + i, parameters=points[5 + i], status=status) for i, status in enumerate(rest)]
-    yield _FULL, seen + ended
-    yield "none observed", [t.model_copy(update={"number": i + 1}) for i, t in enumerate(ended)]
-    flat = Outcome(value=1.0)
-    yield "equal outcomes", [t.model_copy(update={"outcomes": {"y": flat}}) for t in seen]
-
-
-def _points(problem: Problem, n: int) -> list[dict[str, Scalar]]:
-    """Valid points of a problem, without chance: rows of the pool, or a walk along irrational steps."""
-    if problem.pool is not None:
-        return [problem.check(problem.pool.row(i)) for i in range(n)]
-    found: list[dict[str, Scalar]] = []
-    step = 0
-    while len(found) < n:
-        step += 1
-        values = {p.name: _at(p, (step * (0.618034 + 0.09 * j)) % 1.0) for j, p in enumerate(problem.parameters)}
-        if all(constraint.holds(values) for constraint in problem.constraints):
-            found.append(problem.check(values))
-    return found
-
-
-def _at(parameter: Parameter, share: float) -> Scalar:
-    if isinstance(parameter, CategoricalParameter):
-        return parameter.levels[int(share * len(parameter.levels))]
-    value = parameter.low + share * (parameter.high - parameter.low)
-    return round(value) if isinstance(parameter, IntegerParameter) else value
+def _point(problem: Problem, proposal: Proposal) -> tuple[tuple[str, Scalar], ...]:
+    """Identifies where a proposal is, with fixed and derived values that it may have left out."""
+    try:
+        return key(problem.check(proposal.parameters))
+    except ValueError:
+        return key(proposal.parameters)
 
 
 def _answers(planner: Planner, questions: list[tuple[Problem, list[Trial], int, int]]) -> list[list[Proposal]]:
@@ -197,7 +116,12 @@ def _answers(planner: Planner, questions: list[tuple[Problem, list[Trial], int, 
 class _Kit:
     """One examination of one planner."""
 
-    def __init__(self, planner: Planner, seeds: tuple[int, ...], seed_matters: bool) -> None:
+    def __init__(
+        self, planner: Planner, seeds: tuple[int, ...], seed_matters: bool, refuses: frozenset[str], seconds: float
+    ) -> None:
+        self.refuses = refuses
+        self.seconds = seconds
+        self.slowest = 0.0
         self.planner = planner
         self.seeds = seeds
         self.seed_matters = seed_matters
@@ -212,18 +136,29 @@ class _Kit:
             return
         asked: list[_Asked] = []
         for name, problem in problems().items():
-            for state, trials in _states(problem):
+            if name in self.refuses:
+                self._refused(name, problem)
+                continue
+            for state, trials in states(problem):
+                if name not in BASIC and state not in ("no trials", FULL):
+                    continue  # what differs between the other states does not hang on the kind of space
                 first = self._compare(name, state, problem, trials)
-                if first and state == _FULL:
+                if first and state == FULL:
                     asked.append((problem, trials, 2, self.seeds[0], first))
         self._seeds_differ()
+        self._many()
+        self._own_unit()
         self._pool_runs_out()
+        self._failed_again()
+        if self.slowest > self.seconds:
+            self.wrong("time", f"a call took {self.slowest:.1f} CPU s, allowed are {self.seconds:g}")
         if fresh_process:
             self._elsewhere(asked)
 
     def ask(self, where: str, problem: Problem, trials: Sequence[Trial], n: int, seed: int) -> list[Proposal]:
         """Proposals, or none and a violation when it raises or returns something else."""
         self.checks.append(where)
+        started = time.process_time()
         try:
             found: Any = self.planner.propose(problem, tuple(trials), n, seed)
         except Exhausted as error:
@@ -232,6 +167,7 @@ class _Kit:
         except Exception as error:  # a conformance report lists whatever a stranger's code raises
             self.wrong(where, f"raised {type(error).__name__}: {error}")
             return []
+        self.slowest = max(self.slowest, time.process_time() - started)
         if not isinstance(found, list) or not all(isinstance(item, Proposal) for item in found):
             self.wrong(where, f"must return a list of Proposal, got {type(found).__name__}")
             return []
@@ -260,14 +196,14 @@ class _Kit:
     def _valid(self, where: str, problem: Problem, trials: Sequence[Trial], found: list[Proposal], n: int) -> None:
         if found and len(found) != n:
             self.wrong(where, f"was asked for {n} trials, proposed {len(found)}")
-        points = [_key(proposal.parameters) for proposal in found]
+        points = [_point(problem, proposal) for proposal in found]
         if len(set(points)) != len(points):
             self.wrong(where, "proposed the same point twice in one call")
-        taken = {_key(trial.parameters): trial for trial in trials if trial.status is not TrialStatus.FAILED}
-        for proposal in found:
+        taken = {key(trial.parameters): trial for trial in trials if trial.status is not TrialStatus.FAILED}
+        for point, proposal in zip(points, found, strict=True):
             self._typed(where, problem, proposal)
             self._recorded(where, proposal)
-            met = taken.get(_key(proposal.parameters))
+            met = taken.get(point)
             if met is not None and (problem.pool is not None or met.status.pending):
                 self.wrong(where, f"proposed the point of trial {met.number} again, which is {met.status}")
 
@@ -278,12 +214,13 @@ class _Kit:
             self.wrong(where, str(error))
             return
         for parameter, value in checked.items():
-            if type(proposal.parameters[parameter]) is not type(value):
-                got = type(proposal.parameters[parameter]).__name__
+            given = proposal.parameters.get(parameter, value)  # fixed and derived values may be left out
+            if type(given) is not type(value):
+                got = type(given).__name__
                 self.wrong(where, f"{parameter} must be of type {type(value).__name__}, got {got}")
         if problem.pool is not None:
-            rows = {_key(problem.check(problem.pool.row(i))) for i in range(len(problem.pool))}
-            if _key(proposal.parameters) not in rows:
+            rows = {key(problem.check(problem.pool.row(i))) for i in range(len(problem.pool))}
+            if key(proposal.parameters) not in rows:
                 self.wrong(where, f"{dict(proposal.parameters)} is no row of the pool")
 
     def _recorded(self, where: str, proposal: Proposal) -> None:
@@ -303,9 +240,7 @@ class _Kit:
     def _seeds_differ(self) -> None:
         where = "seeds"
         problem = problems()["box"]
-        points = {tuple(_key(p.parameters) for p in self.ask(where, problem, [], 1, seed)) for seed in self.seeds} - {
-            ()
-        }
+        points = {tuple(key(p.parameters) for p in self.ask(where, problem, [], 1, seed)) for seed in self.seeds} - {()}
         if self.seed_matters and len(points) == 1:
             self.wrong(
                 where,
@@ -314,14 +249,67 @@ class _Kit:
         if not self.seed_matters and len(points) > 1:
             self.wrong(where, "is said not to depend on the seed, and does")
 
+    def _refused(self, name: str, problem: Problem) -> None:
+        """A problem that the planner does not take, without trials and with some."""
+        for state, trials in states(problem):
+            if state not in ("no trials", FULL):
+                continue
+            where = f"{name}, {state}, refused"
+            self.checks.append(where)
+            try:
+                found = self.planner.propose(problem, tuple(trials), 1, self.seeds[0])
+            except InputError as error:
+                if not str(error).strip():
+                    self.wrong(where, "InputError without a message: say what the planner does not take")
+            except Exception as error:  # as in `ask`
+                self.wrong(where, f"must raise InputError, raised {type(error).__name__}: {error}")
+            else:
+                self.wrong(where, f"is said to be refused, and {len(found)} trials were proposed")
+
+    def _many(self) -> None:
+        """Several at once, with trials under way."""
+        for name in ("box", "mixed", "pool"):
+            problem = problems()[name]
+            trials = dict(states(problem))[FULL]
+            where = f"{name}, six at once"
+            self._valid(where, problem, trials, self.ask(where, problem, trials, 6, self.seeds[0]), 6)
+
+    def _own_unit(self) -> None:
+        """What is predicted of an outcome is in the outcome's own unit, not in a model's."""
+        where = "units of predictions"
+        problem = problems()["box"]
+        trials = [observed(t.number, t.parameters, 5000.0) for t in dict(states(problem))["equal outcomes"]]
+        values = [t.outcomes["y"].value for t in trials]
+        room = 50 * (max(values) - min(values))
+        for proposal in self.ask(where, problem, trials, 1, self.seeds[0]):
+            strange = sorted(set(proposal.reason.predicted) - {"y"})
+            if strange:
+                self.wrong(where, f"reason.predicted names {', '.join(strange)}, which is no outcome of the problem")
+            belief = proposal.reason.predicted.get("y")
+            if belief is not None and not min(values) - room <= belief.mean <= max(values) + room:
+                seen = f"{min(values):.0f} to {max(values):.0f}"
+                self.wrong(where, f"predicted {belief.mean:g} where {seen} was observed: give it in the outcome's unit")
+
+    def _failed_again(self) -> None:
+        """The equipment's failure says nothing of a row: it may be tried again."""
+        where = "pool, last row failed"
+        problem = problems()["pool"]
+        assert problem.pool is not None
+        rows = [problem.check(problem.pool.row(i)) for i in range(len(problem.pool))]
+        trials = [observed(number, row) for number, row in enumerate(rows[1:], start=1)]
+        trials.append(Trial(number=len(rows), parameters=rows[0], status=TrialStatus.FAILED))
+        found = self.ask(where, problem, trials, 1, self.seeds[0])
+        if found and [key(p.parameters) for p in found] != [key(rows[0])]:
+            self.wrong(where, "must propose the row whose trial failed, the only one left")
+
     def _pool_runs_out(self) -> None:
         where = "pool, exhausted"
         problem = problems()["pool"]
         assert problem.pool is not None
         rows = [problem.check(problem.pool.row(i)) for i in range(len(problem.pool))]
-        trials = [_observed(number, row) for number, row in enumerate(rows, start=1)]
+        trials = [observed(number, row) for number, row in enumerate(rows, start=1)]
         left = self.ask("pool, one row left", problem, trials[1:], 3, self.seeds[0])
-        if left and [_key(p.parameters) for p in left] != [_key(rows[0])]:
+        if left and [key(p.parameters) for p in left] != [key(rows[0])]:
             self.wrong("pool, one row left", "must propose that row, once")
         self.checks.append(where)
         try:

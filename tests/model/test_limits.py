@@ -84,7 +84,7 @@ def test_a_level_is_one_of_the_list(value: Any) -> None:
         (lambda: RealParameter(name="t", low=0, high=5, unit="s", log=True), "needs low > 0, got 0 s"),
         (lambda: IntegerParameter(name="n", low=2, high=1), "low 2 must be below high 1"),
         (lambda: CategoricalParameter(name="c", levels=("a", "a")), "level given twice: a"),
-        (lambda: Budget(), "needs trials, hours or both"),
+        (lambda: Budget(), "needs trials, hours or cost"),
         (lambda: LinearConstraint(sum={"a": 1}), "needs at_most, at_least or both"),
         (lambda: Pool(columns={"a": (1, 2), "b": (1,)}), "equally long"),
         (lambda: Outcome(value=1, sem=-1), "greater than or equal to 0"),

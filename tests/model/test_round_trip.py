@@ -13,12 +13,18 @@ from sdl.model import (
     CampaignSpec,
     CategoricalParameter,
     Creator,
+    DerivedParameter,
+    FixedParameter,
     IntegerParameter,
     LinearConstraint,
     Match,
+    MatchCurve,
     Maximize,
     Minimize,
+    NonlinearConstraint,
+    OrdinalParameter,
     Outcome,
+    OutcomeConstraint,
     PlannerChoice,
     Pool,
     PoolSource,
@@ -28,6 +34,7 @@ from sdl.model import (
     RealParameter,
     Reason,
     Record,
+    Source,
     StoppingRule,
     Trial,
     TrialStatus,
@@ -55,8 +62,40 @@ def integers(draw: Any, name: str) -> IntegerParameter:
 
 @st.composite
 def categories(draw: Any, name: str) -> CategoricalParameter:
+    levels = draw(st.lists(texts, min_size=2, max_size=4, unique=True))
+    known = draw(st.lists(names, min_size=1, max_size=2, unique=True))
+    descriptors = {level: {what: draw(finite) for what in known} for level in levels} if draw(st.booleans()) else {}
     return CategoricalParameter(
-        name=name, levels=draw(st.lists(texts, min_size=2, max_size=4, unique=True)), description=draw(texts)
+        name=name, levels=levels, description=draw(texts), descriptors=descriptors, change_cost=draw(st.floats(0, 9))
+    )
+
+
+@st.composite
+def ordinals(draw: Any, name: str) -> OrdinalParameter:
+    levels = sorted(draw(st.lists(finite, min_size=2, max_size=5, unique=True)))
+    return OrdinalParameter(name=name, levels=levels, unit=draw(units))
+
+
+def others(name: str) -> list[Any]:
+    """A fixed number, a fixed text, and a derived number."""
+    return [
+        FixedParameter(name=f"{name}-n", value=3, unit="mm"),
+        FixedParameter(name=f"{name}-t", value="argon"),
+        DerivedParameter(name=f"{name}-d", expression=f"`{name}-n` * 2", unit="mm"),
+    ]
+
+
+@st.composite
+def sources(draw: Any) -> Source:
+    rows = draw(st.integers(1, 3))
+    column = st.lists(st.none() | finite, min_size=rows, max_size=rows)
+    return Source(
+        name=draw(names),
+        kind=draw(st.sampled_from(["campaign", "simulation", "prior_mean"])),
+        parameters={"a": draw(st.lists(finite | texts, min_size=rows, max_size=rows))},
+        outcomes={"y": draw(column)},
+        sems={"y": draw(column)} if draw(st.booleans()) else {},
+        cost=draw(st.floats(0, 9)),
     )
 
 
@@ -66,6 +105,8 @@ def value_of(parameter: Any) -> st.SearchStrategy[Any]:
         return st.floats(parameter.low, parameter.high)
     if isinstance(parameter, IntegerParameter):
         return st.integers(parameter.low, parameter.high)
+    if isinstance(parameter, FixedParameter):
+        return st.just(parameter.value)
     return st.sampled_from(parameter.levels)
 
 
@@ -73,23 +114,38 @@ def value_of(parameter: Any) -> st.SearchStrategy[Any]:
 def problems(draw: Any) -> Problem:
     chosen = draw(st.lists(names, min_size=2, max_size=6, unique=True))
     cut = draw(st.integers(1, len(chosen) - 1))
-    parameters = [draw(draw(st.sampled_from([reals, integers, categories]))(name)) for name in chosen[:cut]]
-    kinds = st.sampled_from([Maximize, Minimize, Match])
+    parameters = [draw(draw(st.sampled_from([reals, integers, categories, ordinals]))(name)) for name in chosen[:cut]]
+    searched = list(parameters)
+    if draw(st.booleans()) and max(len(p.name) for p in parameters) < 70:
+        parameters += others(parameters[0].name)
+    kinds = st.sampled_from([Maximize, Minimize, Match, MatchCurve])
     objectives = []
     for name in chosen[cut:]:
         kind = draw(kinds)
-        extra = {"target": draw(finite)} if kind is Match else {}
+        extra: dict[str, Any] = {"target": draw(finite)} if kind is Match else {}
+        if kind is MatchCurve:
+            extra = {"target": draw(st.lists(finite, min_size=1, max_size=3)), "threshold": draw(st.floats(0.1, 9))}
         objectives.append(kind(name=name, unit=draw(units), description=draw(texts), **extra))
-    numeric = [p.name for p in parameters if not isinstance(p, CategoricalParameter)]
-    constraints = []
+    numeric = [p.name for p in searched if not isinstance(p, CategoricalParameter)]
+    constraints: list[Any] = []
     if numeric and draw(st.booleans()):
         terms = {name: draw(finite) for name in numeric}
         constraints.append(LinearConstraint(sum=terms, at_most=draw(finite), at_least=draw(finite)))
+        constraints.append(NonlinearConstraint(expression=f"`{numeric[0]}` ** 2 <= 5"))
     pool = None
     if draw(st.booleans()):
         rows = draw(st.integers(1, 4))
-        pool = Pool(columns={p.name: draw(st.lists(value_of(p), min_size=rows, max_size=rows)) for p in parameters})
-    return Problem(parameters=parameters, objectives=objectives, constraints=constraints, pool=pool)
+        pool = Pool(columns={p.name: draw(st.lists(value_of(p), min_size=rows, max_size=rows)) for p in searched})
+    limits = [OutcomeConstraint(name="Zz", unit="nm", at_most=draw(finite))] if "Zz" not in chosen else []
+    return Problem(
+        parameters=parameters,
+        objectives=objectives,
+        constraints=constraints,
+        pool=pool,
+        outcome_constraints=limits,
+        trial_cost=f"1 + `{numeric[0]}`" if numeric else None,
+        sources=draw(st.lists(sources(), max_size=2, unique_by=lambda source: source.name)),
+    )
 
 
 @st.composite
@@ -174,10 +230,10 @@ def test_trials_and_proposals(trial: Trial, proposal: Proposal) -> None:
 def test_values_inside_the_limits_pass(problem: Problem, data: st.DataObject) -> None:
     """Values within the limits are returned unchanged and in the problem's order, constraints aside."""
     free = problem.model_copy(update={"constraints": ()})
-    given_values = {p.name: data.draw(value_of(p)) for p in reversed(problem.parameters)}
+    given_values = {p.name: data.draw(value_of(p)) for p in reversed(problem.searched)}
     checked = free.check(given_values)
     assert tuple(checked) == problem.parameter_names
-    assert checked == given_values
+    assert {name: checked[name] for name in given_values} == given_values
     assert free.check(checked) == checked
 
 

@@ -123,6 +123,10 @@ def test_reason_says_what_was_expected(plane: Plane, told: Told) -> None:
     assert set(reason.predicted) == {"f"}
     assert reason.acquisition is not None
     assert set(reason.details["length_scales"]) == {"x", "y"}
+    assert sum(reason.details["sensitivities"].values()) == pytest.approx(1.0, abs=1e-3)
+    assert 0.0 <= reason.details["exploration"] <= 1.0
+    assert len(reason.details["nearest_trials"]) == 3
+    assert reason.details["improvement_left"]["value"] > 0
     assert "predicted, best" in reason.summary
 
 
@@ -163,36 +167,41 @@ def test_observed_points_are_not_proposed_again(plane: Plane, told: Told) -> Non
 
 def test_a_failing_fit_steps_back(plane: Plane, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the optimiser of the hyper-parameters fails, prior modes are used, and the reason says so."""
-    from botorch.exceptions.errors import ModelFittingError
 
     def fail(*_: Any, **__: Any) -> None:
-        raise ModelFittingError("all attempts to fit the model have failed")
+        raise ArithmeticError("the line search failed")
 
     trials = _random_trials(plane(), told, 10)
-    monkeypatch.setattr("sdl.planners._gp.fit_gpytorch_mll", fail)
+    monkeypatch.setattr("sdl.planners._surrogate.minimize", fail)
     proposal = BayesPlanner().propose(plane(), trials, 1, 0)[0]
-    assert "ModelFittingError" in proposal.reason.details["fallback"]
+    assert "prior modes" in proposal.reason.details["fallback"]
+    assert "the line search failed" in proposal.reason.details["fallback"]
     assert "f" in proposal.reason.predicted
 
 
-def test_outcomes_that_no_model_can_hold_fall_back_to_spreading(plane: Plane, told: Told) -> None:
-    """Outcomes whose variance overflows still give distinct proposals, with the cause in the reason."""
-    trials = _random_trials(plane(), told, 6, lambda p: 1e300 * (float(p["x"]) - 0.5))
+def test_when_no_model_fits_points_are_spread(plane: Plane, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where even prior modes give no model, proposals are distinct points of the space with the cause in the reason."""
+
+    def fail(_: Any) -> None:
+        raise ArithmeticError("not positive definite")
+
+    trials = _random_trials(plane(), told, 6)
+    monkeypatch.setattr("sdl.planners._surrogate._factor", fail)
     found = BayesPlanner().propose(plane(), trials, 2, 0)
     assert len({tuple(p.parameters.values()) for p in found}) == 2
-    assert all(p.reason.details["fallback"] for p in found)
+    assert all("not positive definite" in p.reason.details["fallback"] for p in found)
 
 
-def test_several_objectives_are_refused(plane: Plane) -> None:
-    """The error names the objectives and what is supported."""
-    two = Problem.model_validate(
-        {
-            **plane().model_dump(),
-            "objectives": {"f": {"kind": "minimize", "unit": "1"}, "g": {"kind": "maximize", "unit": "1"}},
-        }
-    )
-    with pytest.raises(InputError, match=r"takes one objective.*has 2: f, g"):
-        BayesPlanner().propose(two, [], 1, 0)
+@pytest.mark.parametrize("size", [1e-300, 1e-9, 1e300])
+def test_outcomes_of_any_magnitude_are_modelled(plane: Plane, told: Told, size: float) -> None:
+    """Outcomes near the ends of what floats hold lead to the same proposal as ordinary ones."""
+    problem = plane("maximize")
+    found = []
+    for factor in (1.0, size):
+        trials = _random_trials(problem, told, 6, lambda p, c=factor: c * (float(p["x"]) - 0.5))  # type: ignore[misc]
+        found.append(BayesPlanner().propose(problem, trials, 1, 0)[0])
+    assert "fallback" not in found[1].reason.details
+    assert list(found[0].parameters.values()) == pytest.approx(list(found[1].parameters.values()), abs=0.02)
 
 
 def test_options_are_checked() -> None:
@@ -202,26 +211,34 @@ def test_options_are_checked() -> None:
 
 
 def test_global_settings_are_left_alone(plane: Plane, told: Told) -> None:
-    """torch's seed, threads and default type are the same before and after."""
-    import torch
+    """The threads of linear algebra and numpy's global generator are the same before and after."""
+    from threadpoolctl import threadpool_info
 
     trials = _random_trials(plane(), told, 8)
-    torch.manual_seed(11)
-    before = (torch.random.get_rng_state().tolist(), torch.get_num_threads(), torch.get_default_dtype())
+    BayesPlanner().propose(plane(), trials, 1, 0)
+    before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
     numpy_before = np.random.get_state()[1].tolist()
     BayesPlanner().propose(plane(), trials, 1, 0)
-    assert (
-        torch.random.get_rng_state().tolist(),
-        torch.get_num_threads(),
-        torch.get_default_dtype(),
-    ) == before
+    assert [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()] == before
     assert np.random.get_state()[1].tolist() == numpy_before
 
 
-def test_missing_torch_names_the_extra() -> None:
-    """Without torch the planner says which extra to install."""
+def test_no_torch_is_loaded() -> None:
+    """A proposal needs scipy, and neither torch nor botorch."""
     code = (
-        "import sys; sys.modules['torch'] = None\n"
+        "import sys; sys.modules['torch'] = None; sys.modules['botorch'] = None\n"
+        "from sdl import plugins\n"
+        "from sdl.testing.planner import problems\n"
+        "print(len(plugins.load('sdl.planners', 'bayes')().propose(problems()['pool'], (), 2, 0)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2"
+
+
+def test_missing_scipy_names_the_extra() -> None:
+    """Without scipy the planner says which extra to install."""
+    code = (
+        "import sys; sys.modules['scipy'] = None\n"
         "from sdl import plugins\n"
         "from sdl.model import MissingExtra\n"
         "try:\n    plugins.load('sdl.planners', 'bayes')\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sdl.model import Exhausted, Problem, Proposal, Reason, Trial, TrialStatus
+from sdl.model import Exhausted, InputError, Prediction, Problem, Proposal, Reason, Trial, TrialStatus
 from sdl.planners.bayes import BayesPlanner
 from sdl.planners.random import RandomPlanner
 from sdl.planners.sobol import SobolPlanner
@@ -28,7 +28,7 @@ def test_sobol_conforms() -> None:
 def test_bayes_conforms() -> None:
     """`bayes` keeps the contract, in another process as well."""
     report = check_planner(BayesPlanner(), seeds=(0, 1))
-    assert len(report.checks) > 40
+    assert len(report.checks) > 100
 
 
 Change = Callable[[Problem, Sequence[Trial], list[Proposal]], list[Proposal]]
@@ -161,3 +161,114 @@ def test_planner_that_cannot_travel_is_caught() -> None:
     """A planner that no worker process can receive is told so."""
     with pytest.raises(PlannerViolations, match="cannot run in a worker process"):
         check_planner(Broken(lambda problem, trials, found: found))
+
+
+class Narrow(RandomPlanner):
+    """Takes no mixtures, and says so."""
+
+    def propose(self, problem: Problem, trials: Sequence[Trial], n: int, seed: int) -> list[Proposal]:
+        if problem.mixtures:
+            raise InputError("planner 'narrow' takes no mixtures; use 'random'")
+        return super().propose(problem, trials, n, seed)
+
+
+def test_a_documented_refusal_is_kept_to() -> None:
+    """A planner may refuse what it says it does. A refusal that it does not announce, and one that it does not make,
+    are violations; the four basic problems may not be refused."""
+    mixtures = ("mixture", "few components")
+    assert check_planner(Narrow(), fresh_process=False, refuses=mixtures).ok
+    with pytest.raises(PlannerViolations, match="raised InputError: planner 'narrow' takes no mixtures"):
+        check_planner(Narrow(), fresh_process=False)
+    with pytest.raises(PlannerViolations, match="is said to be refused, and 1 trials were proposed"):
+        check_planner(RandomPlanner(), fresh_process=False, refuses=mixtures)
+    with pytest.raises(ValueError, match="no planner may refuse box"):
+        check_planner(RandomPlanner(), refuses=("box",))
+
+
+class Breaking(Narrow):
+    """Fails on mixtures with an error of its own."""
+
+    def propose(self, problem: Problem, trials: Sequence[Trial], n: int, seed: int) -> list[Proposal]:
+        try:
+            return super().propose(problem, trials, n, seed)
+        except InputError as error:
+            raise KeyError("iron") from error
+
+
+def test_a_refusal_needs_the_right_error() -> None:
+    """A crash is no refusal."""
+    with pytest.raises(PlannerViolations, match="must raise InputError, raised KeyError"):
+        check_planner(Breaking(), fresh_process=False, refuses=("mixture", "few components"))
+
+
+def _standardised(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -> list[Proposal]:
+    reason = Reason(summary="x", predicted={"y": Prediction(mean=0.3, sem=1.0)})
+    return [p.model_copy(update={"reason": reason}) for p in found]
+
+
+def _unknown_outcome(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -> list[Proposal]:
+    reason = Reason(summary="x", predicted={"score": Prediction(mean=5000.0, sem=1.0)})
+    return [p.model_copy(update={"reason": reason}) for p in found]
+
+
+def _at_most_two(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -> list[Proposal]:
+    return found[:2]
+
+
+def _other_gas(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -> list[Proposal]:
+    return [
+        p.model_copy(update={"parameters": {k: "air" if k == "gas" else v for k, v in p.parameters.items()}})
+        for p in found
+    ]
+
+
+def _between_levels(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -> list[Proposal]:
+    return [
+        p.model_copy(update={"parameters": {k: 50.0 if k == "sieve" else v for k, v in p.parameters.items()}})
+        for p in found
+    ]
+
+
+def _off_the_sum(problem: Problem, trials: Sequence[Trial], found: list[Proposal]) -> list[Proposal]:
+    return [
+        p.model_copy(update={"parameters": {k: 0.3 if k == "iron" else v for k, v in p.parameters.items()}})
+        for p in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_standardised, "units of predictions: predicted 0.3 where [45]"),
+        (_unknown_outcome, "reason.predicted names score, which is no outcome"),
+        (_at_most_two, "six at once: was asked for 6 trials, proposed 2"),
+        (_other_gas, "gas: is fixed at argon"),
+        (_between_levels, "sieve: 50 um is not a level"),
+        (_off_the_sum, "mixture broken"),
+    ],
+)
+def test_a_planner_that_breaks_a_wider_rule_is_caught(change: Change, said: str) -> None:
+    """Predictions in their unit, as many as asked for, fixed values, ordinal levels and mixtures."""
+    with pytest.raises(PlannerViolations, match=said):
+        check_planner(Broken(change), fresh_process=False)
+
+
+class Resentful(RandomPlanner):
+    """Takes a failed trial's row for used up."""
+
+    def propose(self, problem: Problem, trials: Sequence[Trial], n: int, seed: int) -> list[Proposal]:
+        held = [t.model_copy(update={"status": TrialStatus.REJECTED}) if t.status == "failed" else t for t in trials]
+        return super().propose(problem, held, n, seed)
+
+
+def test_a_row_whose_trial_failed_is_left() -> None:
+    """A planner that bars the row of a failed trial is told that the equipment's failure says nothing of it."""
+    with pytest.raises(PlannerViolations, match="pool, last row failed"):
+        check_planner(Resentful(), fresh_process=False)
+
+
+def test_slow_planner_is_caught() -> None:
+    """A call that takes more CPU time than is allowed is a violation, and the report tells the slowest."""
+    assert check_planner(RandomPlanner(), fresh_process=False).slowest > 0
+    with pytest.raises(PlannerViolations, match="time: a call took"):
+        check_planner(RandomPlanner(), fresh_process=False, seconds=0.0)

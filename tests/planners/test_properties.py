@@ -21,10 +21,17 @@ CALM = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 
 @st.composite
 def parameters(draw: st.DrawFn) -> dict[str, Any]:
-    """One parameter of any kind."""
-    kind = draw(st.sampled_from(["real", "log", "integer", "categorical"]))
-    if kind == "categorical":
-        return {"kind": kind, "levels": draw(st.sampled_from([["a", "b"], ["a", "b", "c", "d", "e"]]))}
+    """One parameter of any kind that stands by itself."""
+    kind = draw(st.sampled_from(["real", "log", "integer", "ordinal", "categorical", "described", "fixed"]))
+    if kind == "fixed":
+        return {"kind": "fixed", "value": draw(st.sampled_from([3, 2.5, "argon"]))}
+    if kind in ("categorical", "described"):
+        levels = draw(st.sampled_from([["a", "b"], ["a", "b", "c", "d", "e"]]))
+        known = {level: {"mass": float(i), "size": float(i % 2)} for i, level in enumerate(levels)}
+        return {"kind": "categorical", "levels": levels, "descriptors": known if kind == "described" else {}}
+    if kind == "ordinal":
+        steps = draw(st.lists(st.floats(0.01, 50), min_size=1, max_size=6))
+        return {"kind": kind, "levels": np.cumsum([draw(st.floats(-50, 50)), *steps]).tolist()}
     if kind == "integer":
         low = draw(st.integers(-50, 50))
         return {"kind": kind, "low": low, "high": low + draw(st.integers(1, 200))}
@@ -34,15 +41,40 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def mixtures(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The components of a mixture, and the mixture; it always has room."""
+    n = draw(st.integers(2, 12))
+    total = draw(st.sampled_from([1.0, 100.0]))
+    most = draw(st.none() | st.integers(1, n))
+    low = draw(st.sampled_from([0.0, 0.05])) * total / n
+    # With k components, each may have the whole; without a limit, half as much again as an even share is room enough.
+    high = total if most is not None else min(total, draw(st.sampled_from([1.5, n])) * total / n)
+    components = {f"m{i}": {"kind": "real", "low": low, "high": high, "unit": "1"} for i in range(n)}
+    return components, {"components": list(components), "total": total, "max_components": most}
+
+
+@st.composite
 def problems(draw: st.DrawFn) -> Problem:
-    """One to four parameters, sometimes with a constraint that leaves half of the range of the first two."""
+    """Parameters of every kind; sometimes a mixture, a derived value, and a constraint that leaves half of a range."""
     drawn = {f"p{i}": draw(parameters()) for i in range(draw(st.integers(1, 4)))}
-    numeric = [name for name, fields in drawn.items() if "low" in fields][:2]
     fields: dict[str, Any] = {"parameters": drawn, "objectives": {"y": {"kind": "maximize", "unit": "1"}}}
-    if numeric and draw(st.booleans()):
-        weights = {name: 1.0 / (drawn[name]["high"] - drawn[name]["low"]) for name in numeric}
-        middle = sum(weights[name] * (drawn[name]["low"] + drawn[name]["high"]) / 2 for name in numeric)
+    if draw(st.integers(0, 3)) == 0 or all(item["kind"] == "fixed" for item in drawn.values()):
+        components, mixture = draw(mixtures())
+        drawn |= components
+        fields["mixtures"] = {"blend": mixture}
+    numeric = [name for name, item in drawn.items() if "low" in item and name.startswith("p")][:2]
+    if not numeric:
+        return Problem.model_validate(fields)
+    weights = {name: 1.0 / (drawn[name]["high"] - drawn[name]["low"]) for name in numeric}
+    middle = sum(weights[name] * (drawn[name]["low"] + drawn[name]["high"]) / 2 for name in numeric)
+    kind = draw(st.sampled_from(["none", "linear", "nonlinear", "derived"]))
+    text = " + ".join(f"{name} * {weight!r}" for name, weight in weights.items())
+    if kind == "linear":
         fields["constraints"] = [{"sum": weights, "at_least": middle}]
+    elif kind == "nonlinear":
+        fields["constraints"] = [{"expression": f"{text} >= {middle!r}".replace("+ -", "- ")}]
+    elif kind == "derived":
+        drawn["ratio"] = {"kind": "derived", "expression": f"sqrt({text} - ({middle!r}))"}
     return Problem.model_validate(fields)
 
 
@@ -98,5 +130,30 @@ def test_coordinates_round_trip(problem: Problem, seed: int) -> None:
     values = [space.values(row) for row in raw]
     assert (space.raw(values) == raw).all()
     back = space.from_unit(space.to_unit(raw))
-    assert np.allclose(back, raw, rtol=1e-9)
+    assert np.allclose(back, raw, rtol=1e-9, atol=1e-12)
     assert (back[:, ~space.real] == raw[:, ~space.real]).all()
+    features = space.features(raw)
+    assert features.shape == (20, len(space.feature_groups))
+    assert np.isfinite(features).all()
+    for i, j in np.ndindex(20, 20):
+        assert (features[i] == features[j]).all() == (space.to_unit(raw)[i] == space.to_unit(raw)[j]).all()
+
+
+@CALM
+@given(problem=problems(), seed=st.integers(0, 2**32 - 1))
+def test_draws_and_repairs_keep_every_constraint(problem: Problem, seed: int) -> None:
+    """Points drawn are accepted by the problem itself, and what `complete` brings back to a mixture has its sum."""
+    space = Space(problem)
+    rng = np.random.default_rng(seed)
+    drawn = space.draw(rng, 30)
+    assert len(drawn) == 30
+    assert space.feasible(drawn).all()
+    for row in drawn:
+        values = space.values(row)
+        assert problem.check(values) == values
+    moved = space.complete(space.from_unit(space.to_unit(drawn) + 0.1 * rng.standard_normal(drawn.shape)))
+    free = Space(problem.model_copy(update={"constraints": ()}))
+    for row in moved[free.feasible(moved)][:5]:
+        free.problem.check(free.values(row))
+    assert (moved >= space.low - 1e-12).all()
+    assert (moved <= space.high + 1e-12).all()
