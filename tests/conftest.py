@@ -56,6 +56,7 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SDL_STATE_DIR", str(folder / "sdl"))
+        patch.setenv("SDL_CONFIG_DIR", str(folder / "config"))
         # For tests that run commands in a user's environment, without what begins with SDL_.
         patch.setenv("XDG_STATE_HOME", str(folder))
         yield

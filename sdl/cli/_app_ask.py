@@ -8,14 +8,9 @@ from typing import Annotated
 
 import typer
 
-from sdl.cli._options import CampaignName, Json, StorePath
+from sdl.cli._options import As, CampaignName, Json, StorePath
 from sdl.cli._root import DEFAULT_STORE, By, app
 
-__all__ = ["As"]
-
-As = Annotated[
-    str, typer.Option("--as", metavar="ROLE", help="What others would see: public or shared:NAME; default: the owner.")
-]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a session that runs has to answer.")]
 TrialNumber = Annotated[int, typer.Option("--trial", "-t", metavar="N", min=1, help="Number of the trial.")]
 Several = list[str] | None

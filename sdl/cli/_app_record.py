@@ -8,14 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sdl.cli._options import CampaignName, Json, StorePath
+from sdl.cli._options import As, CampaignName, Json, StorePath
 from sdl.cli._root import DEFAULT_STORE, By, app
-
-_WAIT = 10.0
-"""Wall seconds in which a session that runs has to answer."""
-
-As = Annotated[str, typer.Option("--as", metavar="ROLE", help="For whom: public, shared:NAME, or owner (default).")]
-TrialNumber = Annotated[int, typer.Option("--trial", metavar="N", help="Number of the trial.")]
 
 stores = typer.Typer(no_args_is_help=True, help="The store itself: check, rebuild, compact, back up, merge.")
 app.add_typer(stores, name="store")
@@ -57,11 +51,12 @@ def export(
     format: Annotated[Format, typer.Option("--format", "-f", help="What to write.")] = Format.CSV,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: standard output.")] = None,
     store: StorePath = DEFAULT_STORE,
+    as_: As = "",
 ) -> None:
     """Write a campaign's trials as CSV, JSON or Parquet."""
     from sdl.cli._output import export_command
 
-    export_command(campaign, format.value, out, store)
+    export_command(campaign, format.value, out, store, as_)
 
 
 @app.command()
@@ -91,62 +86,6 @@ def verify(
 
 
 @app.command()
-def query(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="As in 'speed > 20 Hz and yield >= 90 percent'.")],
-    across: Annotated[
-        list[str] | None, typer.Option(metavar="CAMPAIGN", help="Look in this campaign; repeatable; default: in all.")
-    ] = None,
-    columns: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Show this column; repeatable; default: all.")
-    ] = None,
-    status: Annotated[list[str] | None, typer.Option(metavar="STATUS", help="As in observed; repeatable.")] = None,
-    sample: Annotated[list[str] | None, typer.Option(metavar="SAMPLE", help="Id, label or bar code.")] = None,
-    instrument: Annotated[list[str] | None, typer.Option(metavar="DEVICE", help="That took part.")] = None,
-    person: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Who answers for it or decided.")] = None,
-    format: Annotated[str, typer.Option("--format", "-f", metavar="FORMAT", help="table, csv or parquet.")] = "table",
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: standard output.")] = None,
-    store: StorePath = DEFAULT_STORE,
-    as_: As = "",
-) -> None:
-    """Find the trials of a store that a question is true of, whatever units their campaigns use."""
-    from sdl.cli._query import query_command
-
-    filters = {"status": status or [], "sample": sample or [], "instrument": instrument or [], "person": person or []}
-    query_command(question, across or [], columns or [], filters, format, out, as_, store)
-
-
-@app.command()
-def metrics(
-    campaign: CampaignName,
-    baseline: Annotated[
-        str, typer.Option(metavar="CAMPAIGN", help="Compare with this one; default: a random one of the same problem.")
-    ] = "",
-    definitions: Annotated[bool, typer.Option("--definitions", help="Say what each means and its formula.")] = False,
-    store: StorePath = DEFAULT_STORE,
-    json: Json = False,
-) -> None:
-    """Show the performance metrics that the field has agreed on: autonomy, lifetime, throughput, precision, use."""
-    from sdl.cli._metrics import metrics_command
-
-    metrics_command(campaign, baseline, definitions, store, json)
-
-
-@app.command()
-def replay(
-    campaign: CampaignName,
-    lab: Annotated[
-        Path | None, typer.Option("--lab", metavar="LAB.yaml", help="Where analyses of the lab's own files lie.")
-    ] = None,
-    store: StorePath = DEFAULT_STORE,
-    json: Json = False,
-) -> int:
-    """Compute every proposal and outcome anew from the journal and compare; exit status 2 when one differs."""
-    from sdl.cli._replay import replay_command
-
-    return replay_command(campaign, lab, store, json)
-
-
-@app.command()
 def tell(
     campaign: CampaignName,
     values: Annotated[
@@ -165,50 +104,6 @@ def tell(
     from sdl.cli._tell import tell_command
 
     return tell_command(campaign, values or [], outcomes or [], infeasible, table, note, by, store)
-
-
-@app.command()
-def correct(
-    campaign: CampaignName,
-    trial: TrialNumber,
-    values: Annotated[
-        list[str], typer.Option("--set", metavar="NAME=VALUE", help="An outcome, as in 'peak=451.2 ± 0.3 nm'.")
-    ],
-    why: Annotated[str, typer.Option(metavar="TEXT", help="Why it was wrong.")],
-    by: By = "",
-    store: StorePath = DEFAULT_STORE,
-) -> int:
-    """Correct outcomes of a trial. What they were stays on record; planners are told what is right."""
-    from sdl.cli._correct import correct_command
-
-    return correct_command(campaign, trial, values, why, by, store, _WAIT)
-
-
-@app.command()
-def annotate(
-    campaign: CampaignName,
-    trial: TrialNumber,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be remembered of it.")],
-    by: By = "",
-    store: StorePath = DEFAULT_STORE,
-) -> int:
-    """Write a note beside a trial."""
-    from sdl.cli._correct import annotate_command
-
-    return annotate_command(campaign, trial, text, by, store, _WAIT)
-
-
-@app.command()
-def withdraw(
-    campaign: CampaignName,
-    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nobody should use its data.")],
-    by: By = "",
-    store: StorePath = DEFAULT_STORE,
-) -> int:
-    """Withdraw a campaign's data. They stay on record; whoever reads them is told, and so is every release."""
-    from sdl.cli._correct import withdraw_command
-
-    return withdraw_command(campaign, why, by, store, _WAIT)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sdl.cli._options import CampaignName, Json, Settings, StorePath
+from sdl.cli._options import As, CampaignName, Json, Settings, StorePath
 from sdl.cli._root import DEFAULT_STORE, app
 
 
@@ -201,12 +201,13 @@ def watch(
         Path | None, typer.Option(metavar="FILE", help="Your secret key, where the feed asks for it.")
     ] = None,
     server_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The feed's public key.")] = None,
+    as_: As = "",
 ) -> None:
     """Follow a campaign live from another terminal, from its first entry on."""
     from sdl.cli._feed import client_keys
     from sdl.cli._watch import watch_command
 
-    watch_command(campaign, store, address, json, documents, client_keys(key, server_key))
+    watch_command(campaign, store, address, json, documents, client_keys(key, server_key), as_)
 
 
 @keys.command("new")

@@ -1,22 +1,25 @@
-"""`sdl list`, `sdl show` and `sdl verify`."""
+"""`sdl list` and `sdl show`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from sdl.campaign.doubts import Doubt, list_doubts
+from sdl.campaign.inventory import today
 from sdl.campaign.rehearsal.score import Score, score
+from sdl.cli._as import resolve_as, show_described
 from sdl.cli._doubts import WAYS, how_to_resolve
-from sdl.cli._errors import BAD_INPUT, ENDED
 from sdl.cli._format import console, duration, number, outcome, plain, print_json, when
 from sdl.cli._quote import print_score
+from sdl.cli._verify import verify_command
+from sdl.fair.access import data_verdict, require_data, role_of, visible
 from sdl.journal import CampaignRow, Store, kinds
 from sdl.journal.actions import ActionState
+from sdl.journal.location import StoreLocation, shown
 from sdl.journal.state import CampaignState, StepState, TrialState, best_trial
 from sdl.model import InputError, TrialStatus
 from sdl.plugins import suggest
@@ -31,28 +34,36 @@ _STYLES = {
 }
 
 
-def list_command(path: Path, json: bool) -> None:
-    """Print the campaigns of a store, the newest last."""
+def list_command(path: StoreLocation, json: bool, as_: str = "") -> None:
+    """Print the campaigns of a store, the newest last; `as_`: for whom, as in `--as`."""
+    role = role_of(as_)
     with Store.open(path, create=False) as store:
-        rows = [(row, _status(store, row.id, row.status)) for row in store.list_campaigns()]
+        known = {head.id for head in visible(store, role, today())}
+        listed = [row for row in store.list_campaigns() if row.id in known]
+        rows = [(row, _status(store, row.id, row.status)) for row in listed]
+        withheld = {row.id for row in listed if not data_verdict(store, row.id, role, today()).allowed}
     if json:
         for row, status in rows:
-            print_json({**_list_row(row), "status": status})
+            print_json({**_list_row(row, row.id in withheld), "status": status})
         return
     if not rows:
-        console().print(f"no campaign yet in {path}; begin one with: sdl run CAMPAIGN.yaml", markup=False)
+        console().print(f"no campaign yet in {shown(path)}; begin one with: sdl run CAMPAIGN.yaml", markup=False)
         return
     table = Table("name", "id", "status", "trials", "best", "updated", box=None, pad_edge=False)
     for row, status in rows:
+        if row.id in withheld:
+            row = row._replace(best=None)
+        trials = "–" if row.id in withheld else str(row.trials)
         unit = "" if row.unit in ("", "1") else f" {row.unit}"
         best = "–" if row.best is None else f"{number(row.best)}{unit}"
-        cells = (row.name, row.id, status, str(row.trials), best, when(row.updated))
+        cells = (row.name, row.id, status, trials, best, when(row.updated))
         table.add_row(*(Text(plain(cell), no_wrap=True, overflow="fold") for cell in cells))
     console().print(table)
 
 
-def _list_row(row: CampaignRow) -> dict[str, Any]:
-    return row._asdict()
+def _list_row(row: CampaignRow, withheld: bool) -> dict[str, Any]:
+    """A line of the list; the best value and how many trials there were are data."""
+    return row._asdict() | ({"best": None, "unit": "", "trials": None} if withheld else {})
 
 
 def _status(store: Store, campaign: str, status: str) -> str:
@@ -66,10 +77,16 @@ def _status(store: Store, campaign: str, status: str) -> str:
     return "quoted" if quoted else "interrupted"
 
 
-def show_command(name: str, trial: int | None, path: Path, json: bool) -> None:
-    """Print a campaign, or one of its trials."""
+def show_command(name: str, trial: int | None, path: StoreLocation, json: bool, as_: str = "") -> None:
+    """Print a campaign, or one of its trials; `as_`: for whom, as in `--as`."""
+    role = role_of(as_)
     with Store.open(path, create=False) as store:
-        campaign = store.resolve(name)
+        campaign = resolve_as(store, name, role)
+        verdict = data_verdict(store, campaign, role, today())
+        if not verdict.allowed and trial is None:
+            show_described(store, campaign, role, verdict.why, json)
+            return
+        require_data(store, campaign, role, today())
         state = store.state(campaign)
         status = _status(store, campaign, state.status)
         if json:
@@ -104,7 +121,7 @@ def _find(state: CampaignState, number_: int) -> TrialState:
     return state.trials[number_]
 
 
-def _show_doubts(doubts: list[Doubt], path: Path) -> None:
+def _show_doubts(doubts: list[Doubt], path: StoreLocation) -> None:
     for doubt in doubts:
         text = Text(f"IN DOUBT: {plain(doubt.what)}, trial {doubt.action.trial}", style="bold red")
         text.append(f"\n  settle it: {how_to_resolve(doubt.key, path)} {WAYS}", style="not bold default")
@@ -113,7 +130,7 @@ def _show_doubts(doubts: list[Doubt], path: Path) -> None:
         console().print("  `sdl doubts` shows the evidence\n", style="dim")
 
 
-def _show_campaign(state: CampaignState, status: str, doubts: list[Doubt], path: Path) -> None:
+def _show_campaign(state: CampaignState, status: str, doubts: list[Doubt], path: StoreLocation) -> None:
     out = console()
     out.print(Text(f"{state.name}  {state.id}", style="bold"))
     _show_doubts(doubts, path)
@@ -133,6 +150,8 @@ def _campaign_facts(state: CampaignState, status: str) -> Iterator[tuple[str, st
     spec = state.spec
     said = f"{status}: {state.message}" if state.message else status
     yield "status", said
+    if state.withdrawn is not None:
+        yield "WITHDRAWN", f"{state.withdrawn.why} ({state.withdrawn.by}, {when(state.withdrawn.at)})"
     if state.advice:
         yield "what to do", state.advice
     if spec is None:
@@ -189,7 +208,11 @@ def _trial_table(state: CampaignState) -> Table:
 
 
 def _show_trial(
-    state: CampaignState, trial: TrialState, doubts: list[Doubt], settled: Mapping[str, Mapping[str, Any]], path: Path
+    state: CampaignState,
+    trial: TrialState,
+    doubts: list[Doubt],
+    settled: Mapping[str, Mapping[str, Any]],
+    path: StoreLocation,
 ) -> None:
     out = console()
     out.print(Text(f"{state.name}, trial {trial.number}: {trial.status.value}", style="bold"))
@@ -219,6 +242,11 @@ def _trial_facts(state: CampaignState, trial: TrialState) -> Iterator[tuple[str,
         yield name, f"{number(trial.parameters[name], 6)}" + ("" if unit == "1" else f" {unit}")
     for name, value in trial.outcomes.items():
         yield f"→ {name}", outcome(value)
+    for change in trial.corrections:
+        for name, value in change.before.items():
+            yield f"  {name} was", f"{outcome(value)} until {when(change.at)}: {change.why} ({change.by})"
+    for note in trial.notes:
+        yield "note", f"{note.text} ({note.by}, {when(note.at)})"
     reason = trial.reason
     yield (
         "proposed by",
@@ -250,23 +278,3 @@ def _action_row(action: ActionState, settled: Mapping[str, Any]) -> tuple[str, .
     verdict = f"{settled['verdict'].replace('_', ' ')}: " if settled else ""
     note = f"{verdict}{settled.get('note') or action.message}"
     return key, plain(action.in_words()), effect, status, str(action.tries), plain(settled.get("by", "")), plain(note)
-
-
-def verify_command(name: str, path: Path) -> int:
-    """Print every damage of the journal, or that there is none."""
-    with Store.open(path, create=False) as store:
-        campaign = store.resolve(name) if name else None
-        damage = store.verify(campaign)
-        chains = [] if damage else [*store.campaigns(), *store.labs()]
-        heads = [head for head in chains if campaign in (None, head.id)]
-    out = console()
-    for item in damage:
-        place = f"campaign {item.campaign}" + (f", entry {item.seq}" if item.seq else "") if item.campaign else "store"
-        out.print(Text(f"damaged: {place}: {item.message}", style="bold red"))
-    for head in heads:
-        out.print(
-            f"{head.name} ({head.id}): {head.seq} entries intact, head {head.hash}",
-            markup=False,
-            soft_wrap=True,
-        )
-    return BAD_INPUT if damage else ENDED

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
+from sdl.campaign.inventory import today
+from sdl.cli._as import resolve_as
 from sdl.cli._format import console, print_json
 from sdl.cli._progress import Progress
 from sdl.cli._run import event_json
+from sdl.fair.access import Role, readable, role_of, visible
 from sdl.journal import Entry, Store, kinds
+from sdl.journal.location import StoreLocation
 from sdl.journal.state import CampaignState, fold
 from sdl.model import InputError
 from sdl.wire import ClientKeys, Watcher, follow
@@ -19,25 +22,32 @@ _KEYS = "it asks for keys (--key, --server-key)"
 
 
 def watch_command(
-    name: str, path: Path, address: str, json: bool, documents: bool, keys: ClientKeys | None = None
+    name: str,
+    path: StoreLocation,
+    address: str,
+    json: bool,
+    documents: bool,
+    keys: ClientKeys | None = None,
+    as_: str = "",
 ) -> None:
-    """Follow a campaign until it stops or Ctrl-C."""
+    """Follow a campaign until it stops or Ctrl-C; `as_`: for whom, as in `--as`."""
+    role = role_of(as_)
     if address:
         with Watcher(address, keys=keys) as watcher:
-            _show(watcher, json, documents)
+            _show(watcher, json, documents, role)
             if watcher.status == "lost" and not json:
                 _say(f"nothing more comes from {address}: the campaign's process has vanished, or {_KEYS}")
         return
     with Store.open(path, create=False) as store:
-        campaign = _campaign(store, name)
+        campaign = _campaign(store, name, role)
         lease = store.lease(campaign)
         if lease is None or not lease.alive or not lease.address:
-            _show(store.entries(campaign), json, documents)
+            _show(store.entries(campaign), json, documents, role)
             if not json:
                 console().print("nobody is running this campaign at the moment; this is its journal", style="dim")
             return
         with follow(lambda after: store.entries(campaign, after=after), lease.address, keys=keys) as watcher:
-            _show(watcher, json, documents)
+            _show(watcher, json, documents, role)
             lease = store.lease(campaign)
             if watcher.status == "lost" and not json:
                 alive = lease is not None and lease.alive
@@ -45,16 +55,17 @@ def watch_command(
                 _say(f"the campaign runs, but its feed is silent: {_KEYS}" if alive else gone)
 
 
-def _campaign(store: Store, name: str) -> str:
+def _campaign(store: Store, name: str, role: Role) -> str:
     if name:
-        return store.resolve(name)
-    campaigns = store.campaigns()
+        return resolve_as(store, name, role)
+    campaigns = visible(store, role, today())
     if not campaigns:
-        raise InputError(f"the store {store.path} holds no campaign yet")
+        raise InputError(f"the store {store.name} holds no campaign yet")
     return campaigns[-1].id
 
 
-def _show(entries: Iterable[Entry], json: bool, documents: bool) -> None:
+def _show(entries: Iterable[Entry], json: bool, documents: bool, role: Role) -> None:
+    entries = readable(entries, role, today())
     if json:
         for entry in entries:
             if documents or entry.kind != kinds.DOCUMENT:

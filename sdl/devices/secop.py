@@ -147,8 +147,11 @@ class SecopDevice(InstrumentDevice):
     async def identity(self) -> str:
         """Name, firmware and protocol, as the node tells them. Raises `Fault`."""
         about = await self.link.describe()
-        told = [str(about[key]) for key in ("equipment_id", "firmware") if about.get(key)]
-        return ", ".join([*told, await self.link.identify()])
+        told = [
+            str(about.get("equipment_id") or self.name),
+            f"firmware {about['firmware']}" if about.get("firmware") else "",
+        ]
+        return ", ".join([*filter(None, told), await self.link.identify()])
 
     async def leave(self) -> None:
         """Close the connection; the node goes on by itself."""

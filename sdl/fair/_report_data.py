@@ -11,6 +11,7 @@ from sdl.fair._document import file_name, in_order, units
 from sdl.fair._doubts import doubt_rows, episodes, quarantined
 from sdl.fair._facts import JournalFacts, ended_at, iso
 from sdl.fair._figures import calibration, convergence, observed, slices
+from sdl.fair._figures_metrics import MetricTable, metric_tables
 from sdl.fair._figures_runs import spectrum, timeline
 from sdl.fair._figures_schedule import gantt, schedule_notes, shows_schedule
 from sdl.fair._figures_use import utilisation
@@ -23,6 +24,7 @@ from sdl.model import TrialStatus
 
 if TYPE_CHECKING:
     from sdl.campaign.timeline import Timeline
+    from sdl.fair.metrics import Metrics
     from sdl.journal.state import CampaignState, TrialState
     from sdl.model import CampaignSpec, Objective
 
@@ -84,6 +86,7 @@ class Report:
     utilisation: Figure | None
     notes: list[str]
     """What the figures of the schedule mean."""
+    metrics: list[MetricTable]
     samples: list[tuple[str, ...]]
     """Sample, label, trial, status, where it is, note."""
     stock: list[tuple[str, ...]]
@@ -113,7 +116,11 @@ class Report:
 
 
 def report_data(
-    state: CampaignState, facts: JournalFacts, best: TrialState | None, stock: LabStock | None = None
+    state: CampaignState,
+    facts: JournalFacts,
+    best: TrialState | None,
+    stock: LabStock | None = None,
+    metrics: Metrics | None = None,
 ) -> Report:
     """Prepare the report.
 
@@ -122,6 +129,7 @@ def report_data(
         facts: figures of the journal; `kept` holds the entries of the best trial.
         best: the best trial, None before the first observation.
         stock: the lab's inventory; None where there is nothing of it, or it is not at hand.
+        metrics: performance metrics; None where there is nothing to measure.
     """
     spec = state.spec
     objectives = spec.problem.objectives if spec else ()
@@ -147,6 +155,7 @@ def report_data(
         gantt=gantt(state, schedule) if schedule is not None else None,
         utilisation=utilisation(schedule) if schedule is not None else None,
         notes=list(schedule_notes(schedule)) if schedule is not None else [],
+        metrics=metric_tables(metrics),
         samples=list(sample_rows(state, stock)),
         stock=list(stock_rows(stock)),
         doubts=list(doubt_rows(state, episodes(facts.doubts))),
@@ -256,6 +265,10 @@ def _problem(spec: CampaignSpec | None) -> Iterator[tuple[str, str, str]]:
     for parameter in spec.problem.parameters:
         if parameter.kind == "categorical":
             yield parameter.name, "categorical", ", ".join(parameter.levels)
+        elif parameter.kind == "fixed":
+            yield parameter.name, "fixed", number(parameter.value, parameter.unit)
+        elif parameter.kind == "derived":
+            yield parameter.name, "derived", f"{parameter.expression} [{parameter.unit}]"
         else:
             scale = ", logarithmic" if parameter.kind == "real" and parameter.log else ""
             yield (

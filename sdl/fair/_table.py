@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sdl.model import CategoricalParameter, IntegerParameter, Outcome
+from sdl.model import CategoricalParameter, FixedParameter, IntegerParameter, Outcome
 
 if TYPE_CHECKING:
     from sdl.journal.state import CampaignState, TrialState
@@ -71,9 +71,11 @@ def _parameters(state: CampaignState) -> Iterator[Column]:
 
 
 def _cast(parameter: Parameter) -> tuple[ColumnType, Callable[[Any], Any]]:
-    if isinstance(parameter, CategoricalParameter):
+    fixed = parameter.value if isinstance(parameter, FixedParameter) else None
+    if isinstance(parameter, CategoricalParameter) or isinstance(fixed, str):
         return "text", str
-    return ("integer", int) if isinstance(parameter, IntegerParameter) else ("number", float)
+    whole = isinstance(parameter, IntegerParameter) or isinstance(fixed, int)
+    return ("integer", int) if whole else ("number", float)
 
 
 def _parameter(name: str, cast: Callable[[Any], Any]) -> Callable[[TrialState], Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sdl.fair._csv import csv_metadata, csv_text
 from sdl.fair._document import campaign_document
 from sdl.fair._facts import upto
 from sdl.fair._files import write_text
+from sdl.fair.access import OWNER, Role, require_data
 from sdl.model import InputError
 from sdl.plugins import suggest
 
@@ -22,7 +24,7 @@ __all__ = ["FORMATS", "campaign_document", "campaign_json", "export"]
 FORMATS = ("csv", "json", "parquet")
 
 
-def export(store: Store, campaign: str, format: str, out: Path | None = None) -> tuple[Path, ...]:
+def export(store: Store, campaign: str, format: str, out: Path | None = None, role: Role = OWNER) -> tuple[Path, ...]:
     """Export a campaign, to a file or to standard output.
 
     Beside a CSV file goes `NAME.csv-metadata.json` (W3C CSV on the Web) with types, units, licence and
@@ -33,6 +35,7 @@ def export(store: Store, campaign: str, format: str, out: Path | None = None) ->
         campaign: id of the campaign.
         format: csv, json or parquet.
         out: file to write; None is standard output, which parquet cannot use.
+        role: for whom; others than the owner get the data that the campaign's policy lets them see.
 
     Returns:
         The files written; none when it went to standard output.
@@ -40,11 +43,14 @@ def export(store: Store, campaign: str, format: str, out: Path | None = None) ->
     Raises:
         InputError: the format is unknown, parquet without a file, or the file cannot be written.
         MissingExtra: parquet, and pyarrow is not installed.
+        Hidden: the role may not see the campaign's data.
     """
     if format not in FORMATS:
         raise InputError(f"no export format {format!r}{suggest(format, list(FORMATS))}")
     if format == "parquet" and out is None:
         raise InputError("parquet is binary and needs a file: name one, such as --out trials.parquet")
+    if role.kind != "owner":
+        require_data(store, campaign, role, datetime.now(UTC).date())
     if format == "csv":
         state = store.state(campaign)
         text = csv_text(state)

@@ -5,15 +5,28 @@ Every export of a release is a function of this record, so that no two of them c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdl.model import CampaignSpec, Outcome
 from sdl.model.project import Project
 from sdl.protocols import RunRecord
 
-__all__ = ["CampaignRecord", "Decision", "Instrument", "RunInfo", "SampleInfo", "Software", "StockUse", "TrialInfo"]
+if TYPE_CHECKING:
+    from sdl.journal import Entry
+
+__all__ = [
+    "CampaignRecord",
+    "Decision",
+    "Instrument",
+    "ReleasedEntry",
+    "RunInfo",
+    "SampleInfo",
+    "Software",
+    "StockUse",
+    "TrialInfo",
+]
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,9 @@ class Instrument:
     """A persistent identifier of the instrument, where it has one."""
     certificate: Mapping[str, Any] = field(default_factory=dict)
     """What is cited of its certificate of conformance."""
+    firmware: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """What the instrument said of itself when the lab was opened."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +118,8 @@ class RunInfo:
     status: str
     """Exit status of the stop document; interrupted when a process ended before it."""
     record: RunRecord
+    documents: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """(name, document) of every document, of whatever kind, in the order in which they were recorded."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +147,24 @@ class TrialInfo:
     stock: tuple[StockUse, ...]
     corrections: tuple[Mapping[str, Any], ...] = ()
     """Entries that correct or annotate it, the oldest first."""
+    known: int = 0
+    """Number of the last entry that its planner knew when it proposed it."""
+    ended_with: int = 0
+    """Number of the entry that says how it ended; 0 while it has not."""
+
+
+@dataclass(frozen=True)
+class ReleasedEntry:
+    """An entry of the journal as it may be shown."""
+
+    entry: Entry
+    """Its body holds no paths of machines and no names of accounts."""
+    withheld: tuple[str, ...] = ()
+    """Where in the body something was left out; the entry's hash then is not that of what is shown."""
+
+
+def _no_entries() -> Iterator[ReleasedEntry]:
+    return iter(())
 
 
 @dataclass(frozen=True)
@@ -155,7 +191,7 @@ class CampaignRecord:
     instruments: tuple[Instrument, ...]
     software: tuple[Software, ...]
     revision: str
-    """Version-control revision of the lab's folder, or empty."""
+    """Version-control revision of the lab's folder, as in `git:4f9a…`, or empty."""
     decisions: tuple[Decision, ...]
     entries: int
     head: str
@@ -164,3 +200,19 @@ class CampaignRecord:
     """Identifier of the release that this one replaces."""
     withdrawn: str = ""
     """Why the data were withdrawn; empty when they were not."""
+    released: str = ""
+    """The one creation time that a release states: an ISO date; the day of the last entry unless told."""
+    data: bool = True
+    """Whether its data are told; else trials, runs, samples, decisions and inputs are left out, for they are closed."""
+    ended: int | None = None
+    """UTC, ns, when it ended or was aborted; None while it can go on."""
+    environment: tuple[str, ...] = ()
+    """Packages that were installed when the last session was opened, as `NAME==VERSION`."""
+    operators: tuple[str, ...] = ()
+    """People who decided, as decisions name them."""
+    procedure: Mapping[str, Any] = field(default_factory=dict)
+    """Name, steps and analysis, as the lab file has them."""
+    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Files that filled inputs of the lab: name → {path (its last part), sha256, text or None}."""
+    journal: Callable[[], Iterator[ReleasedEntry]] = _no_entries
+    """Reads the journal once more, entry by entry, up to the head."""

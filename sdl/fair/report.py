@@ -15,6 +15,7 @@ from sdl.fair._samples import LabStock, lab_stock
 from sdl.journal.state import CampaignState, best_trial
 
 if TYPE_CHECKING:
+    from sdl.fair.metrics import Metrics
     from sdl.journal import Entry, Store
 
 __all__ = ["render_report", "write_report"]
@@ -34,12 +35,17 @@ def write_report(store: Store, campaign: str, out: Path) -> Path:
         MissingExtra: jinja2 or plotly is not installed.
         InputError: `out` cannot be written.
     """
+    from sdl.fair.metrics import metrics_of
+
     state = store.state(campaign)
-    write_text(out, render_report(state, upto(state, store.entries(campaign)), lab_stock(store, state)))
+    metrics = metrics_of(store, campaign) if state.spec is not None else None
+    write_text(out, render_report(state, upto(state, store.entries(campaign)), lab_stock(store, state), metrics))
     return out
 
 
-def render_report(state: CampaignState, entries: Iterable[Entry], stock: LabStock | None = None) -> str:
+def render_report(
+    state: CampaignState, entries: Iterable[Entry], stock: LabStock | None = None, metrics: Metrics | None = None
+) -> str:
     """The report as HTML text.
 
     Every text that people or instruments wrote is escaped, in the page and in the figures, and the page's own
@@ -49,6 +55,7 @@ def render_report(state: CampaignState, entries: Iterable[Entry], stock: LabStoc
         state: the folded state.
         entries: every entry of the campaign, in order; read once.
         stock: the lab's inventory, for the tables of samples and stock; None where only the journal is at hand.
+        metrics: performance metrics; None leaves them out.
 
     Raises:
         MissingExtra: jinja2 or plotly is not installed.
@@ -56,7 +63,7 @@ def render_report(state: CampaignState, entries: Iterable[Entry], stock: LabStoc
     jinja2 = need("jinja2", "the report")
     plotly = need("plotly.offline", "the report")
     best = best_trial(state)
-    report = report_data(state, gather(entries, best.number if best else None), best, stock)
+    report = report_data(state, gather(entries, best.number if best else None), best, stock, metrics)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import Nursery, silver_lab, soft_lab
 
+from sdl.campaign.projectfile import load_project
 from sdl.journal import GENESIS, Entry, Store, canonical, digest, kinds
 from sdl.journal.state import CampaignState, fold_all
 from sdl.model import CampaignSpec
+from sdl.model.project import Project
 
 START = 1_760_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -207,3 +210,37 @@ def spectrum_documents() -> Callable[..., list[tuple[str, dict[str, Any]]]]:
 def spec() -> dict[str, Any]:
     """The campaign file of `journal`, to be varied."""
     return SPEC
+
+
+# ── campaigns that were really run, each once a session, for releases ──
+
+
+@pytest.fixture(scope="session")
+def project() -> Project:
+    """Everything that a release can state; the one of the silver-flow example."""
+    return load_project(Path(__file__).parents[2] / "examples" / "silver-flow" / "project.yaml")
+
+
+@pytest.fixture(scope="session")
+def _commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    nursery = Nursery(tmp_path_factory.mktemp("commands"))
+    yield nursery
+    nursery.close()
+
+
+def _ran(nursery: Nursery, file: Path) -> Path:
+    done = nursery.run("run", file.name, "--virtual", "--quiet", "--store", "sdl.db", cwd=file.parent, seconds=90)
+    assert done.status == 0, done.err
+    return file.parent / "sdl.db"
+
+
+@pytest.fixture(scope="session")
+def soft_store(_commands: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with five trials of two runs each, some of them infeasible."""
+    return _ran(_commands, soft_lab(tmp_path_factory.mktemp("soft"), trials=5, points=2, infeasible_above=0.6))
+
+
+@pytest.fixture(scope="session")
+def silver_store(_commands: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with three trials of the silver-flow lab, with spectra."""
+    return _ran(_commands, silver_lab(tmp_path_factory.mktemp("labs") / "silver"))
