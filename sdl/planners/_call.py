@@ -18,7 +18,7 @@ from sdl.planners._known import Known
 from sdl.planners._pareto import front
 from sdl.planners._search import Found, Search
 from sdl.planners._space import Array, Space
-from sdl.planners._surrogate import Surrogate, fit
+from sdl.planners._surrogate import IN_A_BOX, Belief, Surrogate, fit
 from sdl.planners._transfer import Knowledge, Model, informed
 
 __all__ = ["BayesOptions", "Call", "unusable"]
@@ -61,11 +61,15 @@ class Call:
     def problem(self) -> Problem:
         return self.space.problem
 
+    @property
+    def _belief(self) -> Belief:
+        return Belief() if self.candidates.finite is not None else IN_A_BOX
+
     def proposals(self, chosen: Array, n: int) -> list[Proposal]:
         """Points of greatest expected improvement, one after another; `chosen` are as pending."""
         known, space = self.known, self.space
         data = known.data(space)
-        fitted = {name: fit(one) for name, one in data.items()}
+        fitted = {name: fit(one, self._belief) for name, one in data.items()}
         models = informed(space, fitted, data, self.seed)
         explainer = Explainer(space, known, models, self.seed)
         start = Acquisition(
@@ -111,7 +115,8 @@ class Call:
     def _doubting(self, acquisition: Acquisition, pending: Array) -> Acquisition:
         """The same with hyper-parameters at the modes of their priors."""
         z = self.space.features(pending)
-        models = {n: fit(d, optimise=False).believing(z) for n, d in self.known.data(self.space).items()}
+        data = self.known.data(self.space)
+        models = {n: fit(d, self._belief, optimise=False).believing(z) for n, d in data.items()}
         return replace(acquisition, models=models)
 
     def _placed(self, acquisition: Acquisition) -> Acquisition:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
 from scipy.optimize import minimize
 
-__all__ = ["Array", "Belief", "Data", "Surrogate", "fit"]
+__all__ = ["IN_A_BOX", "Array", "Belief", "Data", "Surrogate", "fit"]
 
 Array = NDArray[np.float64]
 
@@ -47,6 +47,11 @@ class Belief:
     """Of the variance of the noise beyond that known of each trial: little, unless the trials say otherwise."""
     isotropic: bool = False
     """Whether all parameters share one length scale."""
+
+
+IN_A_BOX = Belief(signal=(0.0, 0.5), trend=None)
+"""For spaces without a list of candidates. Nothing there bounds how far a trend or a wide belief is extrapolated, and
+the search would be drawn from corner to corner."""
 
 
 @dataclass(frozen=True)
