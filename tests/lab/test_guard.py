@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,7 @@ class Stubborn(Dropper):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.let_go, self.moving = asyncio.Event(), asyncio.Event()
+        self.let_go, self.moving = asyncio.Event(), threading.Event()
 
     @AsyncStatus.wrap
     async def set(self, value: float) -> None:
@@ -272,7 +273,8 @@ class Stubborn(Dropper):
 
 async def _paused_while_moving(it: Bench, device: Stubborn) -> asyncio.Future[Any]:
     running = asyncio.ensure_future(it.run(dose(device)))
-    await device.moving.wait()
+    while not device.moving.is_set():  # it moves in the station's loop, not in this one
+        await asyncio.sleep(0.001)
     await it.station.pause()
     it.station.resume()
     return running
