@@ -44,6 +44,8 @@ def project_in(value: Any, file: YamlFile) -> Project:
     if not isinstance(value, str) or not (folder / value).resolve().is_relative_to(folder):
         message = "name a project file in the campaign's folder, or write its keys here"
         raise InputError([file.fault(("project",), message)])
+    if not (folder / value).is_file():
+        raise InputError([file.fault(("project",), f"no such file: {folder / value}")])
     return load_project(folder / value)
 
 

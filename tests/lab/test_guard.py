@@ -294,7 +294,8 @@ def test_it_goes_on_once_what_was_stopped_has_ended(tmp_path: Path) -> None:
             assert (engine.state, it.kinds()) == ("paused", ["dispatched"])
             engine.loop.call_soon_threadsafe(device.let_go.set)
             await running
-            assert it.kinds() == ["dispatched", "done"] * 2
+            # The plan is taken up from its checkpoint, and what has happened by then is skipped.
+            assert [kind for kind in it.kinds() if kind != "skipped"] == ["dispatched", "done"] * 2
 
     asyncio.run(main())
 

@@ -14,10 +14,12 @@ import numpy as np
 from sdl.model import (
     CategoricalParameter,
     Exhausted,
+    InputError,
     IntegerParameter,
     Parameter,
     Problem,
     Proposal,
+    RealParameter,
     Reason,
     Scalar,
     Trial,
@@ -64,7 +66,9 @@ class LocalPlanner:
 
         Raises:
             Exhausted: no such point is left.
+            InputError: the problem has a mixture, or ordinal, fixed or derived parameters.
         """
+        _refuse(problem)
         rng = np.random.default_rng(seed)
         taken = {_key(trial.parameters) for trial in trials if trial.status is not TrialStatus.FAILED}
         centre, width, summary = self._aim(problem, trials)
@@ -98,6 +102,21 @@ class LocalPlanner:
 
 def _key(point: Point) -> Key:
     return tuple(sorted(point.items()))
+
+
+def _refuse(problem: Problem) -> None:
+    """Say what this planner cannot do before it does it wrongly; an `InputError` is what a campaign shows its operator.
+
+    Raises:
+        InputError: the problem has a mixture, or ordinal, fixed or derived parameters.
+    """
+    known = (RealParameter, IntegerParameter, CategoricalParameter)
+    strange = [parameter.name for parameter in problem.parameters if not isinstance(parameter, known)]
+    strange += [mixture.name for mixture in problem.mixtures]
+    if strange:
+        raise InputError(
+            f"planner 'local' takes real, integer and categorical parameters, not: {', '.join(strange)}"
+        )
 
 
 def _candidates(problem: Problem, centre: Point | None, width: float, rng: np.random.Generator) -> Iterator[Point]:
