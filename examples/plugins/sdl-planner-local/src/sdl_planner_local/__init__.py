@@ -114,9 +114,7 @@ def _refuse(problem: Problem) -> None:
     strange = [parameter.name for parameter in problem.parameters if not isinstance(parameter, known)]
     strange += [mixture.name for mixture in problem.mixtures]
     if strange:
-        raise InputError(
-            f"planner 'local' takes real, integer and categorical parameters, not: {', '.join(strange)}"
-        )
+        raise InputError(f"planner 'local' takes numbers and categories without mixtures, not: {', '.join(strange)}")
 
 
 def _candidates(problem: Problem, centre: Point | None, width: float, rng: np.random.Generator) -> Iterator[Point]:
