@@ -247,7 +247,8 @@ def _tag(member: Any) -> tuple[Any, ...]:
     if isinstance(member, type) and issubclass(member, BaseModel) and "kind" in member.model_fields:
         annotation = member.model_fields["kind"].annotation
         return get_args(annotation) if get_origin(annotation) is Literal else ()
-    return ()
+    # Members of a union without a `kind` are told apart by what they hold, and tagged with their names.
+    return (member.__name__,) if isinstance(member, type) and issubclass(member, BaseModel) else ()
 
 
 def _locate(loc: Sequence[str | int], model: Any, data: Any) -> tuple[Path_, Any, Any]:

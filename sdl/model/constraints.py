@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from sdl.model._base import Record, Scalar
 from sdl.model.expressions import Expression, comparison
@@ -70,4 +70,14 @@ class NonlinearConstraint(Record):
         return self.expression
 
 
-Constraint = LinearConstraint | NonlinearConstraint
+def _which(value: Any) -> str:
+    """What a file means: whatever has an expression, and no sum, is a comparison of expressions."""
+    if isinstance(value, Mapping):
+        return "NonlinearConstraint" if "expression" in value and "sum" not in value else "LinearConstraint"
+    return type(value).__name__ if isinstance(value, NonlinearConstraint) else "LinearConstraint"
+
+
+Constraint = Annotated[
+    Annotated[LinearConstraint, Tag("LinearConstraint")] | Annotated[NonlinearConstraint, Tag("NonlinearConstraint")],
+    Discriminator(_which),
+]

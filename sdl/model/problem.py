@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sdl.model._base import Name, Record, Scalar, named
-from sdl.model.constraints import LinearConstraint, NonlinearConstraint
+from sdl.model.constraints import Constraint, LinearConstraint, NonlinearConstraint
 from sdl.model.expressions import Expression, arithmetic
 from sdl.model.mixtures import Mixture
 from sdl.model.objectives import Objective, OutcomeConstraint
@@ -48,7 +48,7 @@ class Problem(Record):
 
     parameters: Annotated[tuple[Parameter, ...], BeforeValidator(named), Field(min_length=1)]
     objectives: Annotated[tuple[Objective, ...], BeforeValidator(named), Field(min_length=1)]
-    constraints: tuple[LinearConstraint | NonlinearConstraint, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     mixtures: Annotated[tuple[Mixture, ...], BeforeValidator(named)] = ()
     """Groups of parameters that are parts of a whole."""
     outcome_constraints: Annotated[tuple[OutcomeConstraint, ...], BeforeValidator(named)] = ()

@@ -97,7 +97,7 @@ def test_a_good_file_has_no_faults(tmp_path: Path) -> None:
             "",
             "problem.parameters.n",
             6,
-            "is missing; one of 'real', 'integer', 'categorical'",
+            "is missing; one of 'real', 'integer', 'ordinal', 'categorical', 'fixed', 'derived'",
         ),
         ("kind: minimize, ", "", "problem.objectives.z", 12, "one of 'maximize', 'minimize', 'match'"),
         ("high: 1, unit: nm", "high: one, unit: nm", "problem.parameters.x.high", 5, "(got 'one')"),
@@ -107,7 +107,7 @@ def test_a_good_file_has_no_faults(tmp_path: Path) -> None:
         ("  trials: 10", "  trials: 0", "budget.trials", 18, "greater than or equal to 1 (got 0)"),
         ("  trials: 10", "  trials: .nan", "budget.trials", 18, "finite number"),
         ("lab: lab.yaml\n", "", "lab", None, "is missing"),
-        ("  trials: 10", "  {}", "budget", 17, "a budget needs trials, hours or both"),
+        ("  trials: 10", "  {}", "budget", 17, "a budget needs trials, hours or cost"),
         (
             "    - sum: {x: 1}",
             "    - sum: {y: 1}",
