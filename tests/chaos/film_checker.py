@@ -36,6 +36,8 @@ SPIN = 45.0
 """Seconds that each film is spun."""
 OUTCOME = 0.15
 """Part by which outcomes may differ: ink dries a little while nobody spins it, and films age while they wait."""
+AGED = 0.1
+"""Wall seconds by which two gels may have waited differently and still be the same film; at speed 1500, 150 s."""
 _ENDS = ("trial.observed", "trial.failed", "trial.infeasible", "trial.rejected")
 
 
@@ -96,8 +98,8 @@ def check(record: Record, reference: Sequence[Any]) -> list[str]:
 
 
 def history_of(entries: Sequence[Entry]) -> list[Any]:
-    """Number, parameters, end, outcomes, steps done of each trial, and how many sessions ended amid it; and how
-    the campaign ended.
+    """Number, parameters, end, outcomes, steps done, sessions that ended amid it and wall seconds from coat to anneal of
+    each trial; and how the campaign ended.
     """
     trials: dict[int, list[Any]] = {}
     ending: Any = None
@@ -105,7 +107,7 @@ def history_of(entries: Sequence[Entry]) -> list[Any]:
     for entry in entries:
         body = entry.body
         if entry.kind == "trial.proposed":
-            trials[body["trial"]] = [body["trial"], body["parameters"], None, None, [], 0]
+            trials[body["trial"]] = [body["trial"], body["parameters"], None, None, [], 0, 0.0]
         elif entry.kind in _ENDS:
             trials[body["trial"]][2:4] = [entry.kind, body.get("outcomes")]
         elif entry.kind == "session.opened":
@@ -113,8 +115,12 @@ def history_of(entries: Sequence[Entry]) -> list[Any]:
                 trial[5] += trial[2] is None and trial[0] in begun
         elif entry.kind == "step.started":
             begun.add(body["trial"])
+            if body["step"] == "anneal":
+                trials[body["trial"]][6] += entry.at / 1e9
         elif entry.kind == "step.done":
             trials[body["trial"]][4].append(body["step"])
+            if body["step"] == "coat":
+                trials[body["trial"]][6] -= entry.at / 1e9
         elif entry.kind in ("campaign.ended", "campaign.paused", "campaign.aborted"):
             ending = [entry.kind, body.get("rule")]
     return [*trials.values(), ending]
@@ -133,6 +139,8 @@ def differing(found: Sequence[Any], wanted: Sequence[Any]) -> Iterator[str]:
             continue
         if one[5] or other[5]:
             continue  # its ink dried while nobody spun it, or the film aged: another film, though all was done once
+        if abs(one[6] - other[6]) > AGED:
+            continue  # the computer was busy while the gel waited, which aged it: another film as well
         for name, outcome in (other[3] or {}).items():
             value = one[3][name]["value"]
             if abs(value - outcome["value"]) > OUTCOME * abs(outcome["value"]):

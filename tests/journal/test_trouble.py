@@ -197,7 +197,7 @@ def test_a_clock_that_is_set(tmp_path: Path, store: Store, children: list[_Child
     begun = time.monotonic()
     with store.writer("c1") as writer:  # by a process whose clock was never set
         writer.append("x", {})
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5  # of the 15 s that an abandoned lease is held
     times = [entry.at for entry in store.entries("c1")]
     assert times == sorted(times)
     assert store.verify() == []
