@@ -98,8 +98,8 @@ def check(record: Record, reference: Sequence[Any]) -> list[str]:
 
 
 def history_of(entries: Sequence[Entry]) -> list[Any]:
-    """Number, parameters, end, outcomes, steps done, sessions that ended amid it and wall seconds from coat to anneal of
-    each trial; and how the campaign ended.
+    """Number, parameters, end, outcomes, steps done, sessions that ended amid it and wall seconds from coat to anneal
+    of each trial; and how the campaign ended.
     """
     trials: dict[int, list[Any]] = {}
     ending: Any = None
