@@ -157,7 +157,8 @@ class Campaign:
                     one.id = new_campaign_id()
                     store.create(one.id, its.spec.name)
                 if not one._has_ended(store):
-                    its = with_prior(its, store, store.state(one.id))
+                    if its.spec.learn_from:
+                        its = with_prior(its, store, store.state(one.id))
                     seats.append(Seat(its, one.id, _guarded(on_event, control), feed or Feed()))
             secret = None if key is None else Path(key)
 

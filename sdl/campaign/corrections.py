@@ -20,7 +20,7 @@ from sdl.model import FileFault, InputError, Outcome, TrialStatus
 from sdl.model.units import convert
 from sdl.plugins import suggest
 
-__all__ = ["REQUEST", "annotation", "asked_entries", "correction", "put_on_record", "withdrawal"]
+__all__ = ["REQUEST", "Said", "annotation", "asked_entries", "correction", "put_on_record", "withdrawal"]
 
 REQUEST: Final = "entry"
 """Kind of the request that asks a session to put one of these on record; its body has the `kind` and `body`."""

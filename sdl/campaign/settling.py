@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sdl.campaign.corrections import REQUEST, asked_entries
+from sdl.campaign.corrections import REQUEST, Said, asked_entries
 from sdl.campaign.doubts import resolution
 from sdl.campaign.telling import REQUEST as TELL
 from sdl.campaign.telling import asked_trials
 from sdl.journal import Entry, Writer, kinds
 from sdl.journal.actions import ActionState
+from sdl.journal.state import CampaignState
 from sdl.model import InputError
 from sdl.protocols import Receipt, Verdict
 
@@ -118,29 +119,25 @@ class Settling:
     async def answer_requests(self) -> None:
         """Carry out what people decided and said while the campaign runs."""
         campaign = self._campaign
-        answers = {"resolve": self._answer, REQUEST: self._put_on_record}
         for request in await asyncio.to_thread(campaign.store.requests, campaign.state.id):
-            if request.kind in answers:
-                answer = await answers[request.kind](request.body)
-                await asyncio.to_thread(campaign.store.answer, request.id, answer)
+            if request.kind == "resolve":
+                answer = await self._answer(request.body)
+            elif request.kind == REQUEST:
+                answer = await self._put_on_record(asked_entries, request.body)
             elif request.kind == TELL and not campaign.proposing.locked():
                 async with campaign.proposing:
-                    answer = await self._tell(request.body)
-                await asyncio.to_thread(campaign.store.answer, request.id, answer)
+                    answer = await self._put_on_record(asked_trials, request.body)
+                campaign.look()
+            else:
+                continue
+            await asyncio.to_thread(campaign.store.answer, request.id, answer)
 
-    async def _tell(self, body: Mapping[str, Any]) -> str:
-        """Put trials on record that a person told the campaign of."""
+    async def _put_on_record(
+        self, entries_of: Callable[[CampaignState, Mapping[str, Any]], Sequence[Said]], body: Mapping[str, Any]
+    ) -> str:
+        """Put on record what a person asks for; the answer is why not, or that it is."""
         try:
-            entries = asked_trials(self._campaign.state, body)
-        except InputError as error:
-            return str(error)
-        await self._campaign.record_all(entries)
-        self._campaign.look()
-        return "recorded"
-
-    async def _put_on_record(self, body: Mapping[str, Any]) -> str:
-        try:
-            entries = asked_entries(self._campaign.state, body)
+            entries = entries_of(self._campaign.state, body)
         except InputError as error:
             return str(error)
         await self._campaign.record_all(entries)

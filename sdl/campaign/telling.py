@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sdl.campaign._doubt import actions_state, has_session
 from sdl.campaign._told import Told, read_assignments, read_told
+from sdl.campaign.corrections import Said
 from sdl.campaign.doubts import NotAnswered, signed
 from sdl.campaign.initial import quantities
 from sdl.campaign.rules import PERSON
@@ -34,9 +35,6 @@ _LOOK_S: Final = 0.1
 _MOST: Final = 10_000
 """Trials that are told at once."""
 _PLUS_MINUS: Final = re.compile(r"±|\+/-|\+-")
-
-Said = tuple[str, dict[str, Any]]
-"""Kind and body of an entry."""
 
 
 # ── the entries ──

@@ -15,7 +15,6 @@ from sdl.cli._as import resolve_as, show_described
 from sdl.cli._doubts import WAYS, how_to_resolve
 from sdl.cli._format import console, duration, number, outcome, plain, print_json, when
 from sdl.cli._quote import print_score
-from sdl.cli._verify import verify_command
 from sdl.fair.access import data_verdict, require_data, role_of, visible
 from sdl.journal import CampaignRow, Store, kinds
 from sdl.journal.actions import ActionState
@@ -24,7 +23,7 @@ from sdl.journal.state import CampaignState, StepState, TrialState, best_trial
 from sdl.model import InputError, TrialStatus
 from sdl.plugins import suggest
 
-__all__ = ["list_command", "show_command", "verify_command"]
+__all__ = ["list_command", "show_command"]
 
 _STYLES = {
     TrialStatus.OBSERVED: "green",

@@ -19,16 +19,7 @@ __all__ = ["qudt", "ucum"]
 _Term = tuple[str, int]
 """A symbol and its exponent."""
 
-_BASE = {
-    "meter": "m",
-    "gram": "g",
-    "second": "s",
-    "ampere": "A",
-    "kelvin": "K",
-    "candela": "cd",
-    "mole": "mol",
-    "radian": "rad",
-}
+_BASE = {name: METRIC[name] for name in ("meter", "gram", "second", "ampere", "kelvin", "candela", "mole", "radian")}
 
 
 @cache
