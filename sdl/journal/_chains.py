@@ -13,30 +13,19 @@ from typing import Any, Final, NamedTuple
 import orjson
 import sqlalchemy as sa
 
+from sdl.journal import _first_chains
 from sdl.journal._entry import GENESIS, digest
+from sdl.journal._layout import FIRST, PACKED, Fills, fills_of, layout_in, number_of
 from sdl.journal._rows import Damage
-from sdl.journal._schema import entries, heads
+from sdl.journal._schema import PLACES, heads, packed
 from sdl.journal._select import raw_rows
 
 __all__ = ["Part", "examine", "is_text", "parts_of"]
 
-_TYPES: Final = {"campaign": str, "seq": int, "at": int, "kind": str, "body": str, "prev_hash": str, "hash": str}
 _PART: Final = 25_000
 """Entries of a part."""
 _LONGEST: Final = 10**8
 """Entries of a chain that is still cut into parts."""
-
-
-class _Row(NamedTuple):
-    """An entry as it is stored; after damage of any type."""
-
-    campaign: Any
-    seq: Any
-    at: Any
-    kind: Any
-    body: Any
-    prev_hash: Any
-    hash: Any
 
 
 class Part(NamedTuple):
@@ -59,81 +48,138 @@ def parts_of(campaign: str, seq: Any) -> list[Part]:
 
 def examine(connection: sa.Connection, part: Part) -> Iterator[Damage]:
     """All damage within a part, and between it and what is before it."""
+    if layout_in(connection) is FIRST:
+        yield from _first_chains.examine(connection, part)
+        return
     name = part.campaign
-    own = entries.c.campaign == name
+    number = number_of(connection, name)
+    last: tuple[int, Any] = (0, GENESIS)
+    if number is not None:
+        chain = _Chain(name, number * PLACES, fills_of(connection, number))
+        yield from chain.examine(connection, part)
+        last = (chain.seq, chain.hash)
+    if part.upto is not None:
+        if last[0] != part.upto:
+            yield Damage(name, last[0] + 1, f"entry {last[0] + 1} is missing")
+        return
     head = connection.execute(sa.select(heads.c.seq, heads.c.hash).where(heads.c.campaign == name)).one_or_none()
-    expected, previous = part.after, GENESIS if not part.after else _hash_of(connection, name, part.after)
-    query = sa.select(entries).where(own, entries.c.seq > part.after).order_by(entries.c.seq)
-    if part.upto is not None:
-        query = query.where(entries.c.seq <= part.upto)
-    elif not part.after:
-        query = sa.select(entries).where(own).order_by(entries.c.seq)
-    quoted, known = orjson.dumps(name).decode(), dict[str, str]()
-    for row in raw_rows(connection, query):
-        expected += 1
-        if not _sound(row, expected, previous, quoted, known):
-            yield from _told(_Row(*row), name, expected, previous)
-            expected = row[1] if isinstance(row[1], int) else expected
-        previous = row[-1]
-    if part.upto is not None:
-        if expected != part.upto:
-            yield Damage(name, expected + 1, f"entry {expected + 1} is missing")
-    elif head is not None and (head.seq, head.hash) != (expected, previous):
-        text = f"the chain ends with entry {expected}, but the head says {head.seq!r}, or another hash"
-        yield Damage(name, expected, text)
+    if head is not None and (head.seq, head.hash) != last:
+        text = f"the chain ends with entry {last[0]}, but the head says {head.seq!r}, or another hash"
+        yield Damage(name, last[0], text)
 
 
-def _hash_of(connection: sa.Connection, campaign: str, seq: int) -> str | None:
-    where = (entries.c.campaign == campaign, entries.c.seq == seq)
-    return connection.execute(sa.select(entries.c.hash).where(*where)).scalar_one_or_none()
+class _Chain:
+    """The rows of a chain, gone through in order."""
 
+    def __init__(self, name: str, base: int, fills: Fills) -> None:
+        self.seq = 0
+        """Of the last entry so far."""
+        self.hash: str | None = GENESIS
+        """Hash of the last entry as it is stored; None where it is not there or is none."""
+        self._given: str | None = None
+        """The hash that its contents give, where that is another."""
+        self._name, self._base = name, base
+        self._quoted = orjson.dumps(name).decode()
+        # Of a damaged text anything may be a kind.
+        self._fills = {
+            form: (orjson.dumps(kind).decode(), fill) for form, (kind, fill) in fills.items() if is_text(kind)
+        }
 
-def _sound(row: tuple[Any, ...], expected: int, previous: str | None, campaign: str, known: dict[str, str]) -> bool:
-    """Whether nothing at all is wrong with an entry, whose campaign is the one asked for.
+    def examine(self, connection: sa.Connection, part: Part) -> Iterator[Damage]:
+        """Damage of the entries of a part."""
+        base = self._base
+        if part.after:
+            self._begin(connection, part.after)
+        first = base + part.after + 1 if part.after else base
+        last = base + (PLACES - 1 if part.upto is None else part.upto)
+        query = sa.select(packed).where(packed.c.place >= first, packed.c.place <= last).order_by(packed.c.place)
+        for row in raw_rows(connection, query):
+            if row[0] - base == self.seq + 1 and self._sound(row, self.hash):
+                self.seq += 1
+                self.hash, self._given = row[4].hex(), None
+            else:
+                yield from self._doubtful(row)
 
-    The line that is hashed is put together from the stored texts, as `digest` would write it. `known`: kinds as JSON.
-    """
-    _, seq, at, kind, body, prev_hash, own = row
-    if type(seq) is not int or seq != expected or prev_hash != previous or type(at) is not int:
-        return False
-    if type(body) is not str or type(kind) is not str or type(own) is not str:
-        return False
-    try:
-        quoted = known.get(kind) or known.setdefault(kind, orjson.dumps(kind).decode())
-        line = f'["{prev_hash}",{campaign},{seq},{at},{quoted},{body}]'.encode()
-        if sha256(line).hexdigest() != own:
+    def _begin(self, connection: sa.Connection, after: int) -> None:
+        """Take up the chain behind an entry that another part examines."""
+        self.seq, self.hash = after, None
+        before = PACKED.entry(connection, self._name, after)
+        if before is not None:
+            campaign, seq, at, kind, body, prev_hash, own = before
+            self.hash = own if isinstance(own, str) else None
+            try:
+                self._given = digest(prev_hash, campaign, seq, at, kind, body)
+            except (ValueError, TypeError, AttributeError):
+                self._given = None
+
+    def _sound(self, row: tuple[Any, ...], previous: str | None) -> bool:
+        """Whether nothing at all is wrong with an entry that follows one with the hash `previous`."""
+        place, form, at, values, own = row
+        if type(form) is not int or type(at) is not int or type(values) is not str or type(own) is not bytes:
             return False
-        raw = body.encode()
-        return orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS) == raw
-    except (ValueError, TypeError):
-        return False
+        try:
+            kind, fill = self._fills[form]
+            raw = fill(values).encode()
+            line = f'["{previous}",{self._quoted},{place - self._base},{at},{kind},'.encode()
+            if sha256(b"%b%b]" % (line, raw)).digest() != own:
+                return False
+            return orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS) == raw
+        except (ValueError, TypeError, KeyError):
+            return False
 
+    def _doubtful(self, row: tuple[Any, ...]) -> Iterator[Damage]:
+        """What is wrong with an entry that is not as it should be, or follows one that is not."""
+        seq = row[0] - self._base
+        previous, given = self.hash, self._given
+        if seq != self.seq + 1:
+            yield Damage(self._name, self.seq + 1, f"entry {self.seq + 1} is missing: the next is {seq}")
+            previous = given = None
+        # After a hash that was changed, the entry that follows it is sound by what that hash was.
+        if given is None or not self._sound(row, given):
+            fault = self._fault(row, previous)
+            if fault:
+                yield Damage(self._name, seq, fault)
+        self.seq = seq
+        self.hash = row[4].hex() if isinstance(row[4], bytes) else None
+        self._given = self._gives(row, previous)
 
-def _told(row: _Row, name: str, expected: int, previous: str | None) -> Iterator[Damage]:
-    """What is wrong with an entry that is not sound."""
-    if row.seq != expected:
-        yield Damage(name, expected, f"entry {expected} is missing: the next is {row.seq!r}")
-    seq = row.seq if isinstance(row.seq, int) else expected
-    if previous is not None and row.prev_hash != previous:
-        yield Damage(name, seq, "it does not follow the entry before: its prev_hash is another")
-    fault = _fault(row)
-    if fault:
-        yield Damage(name, seq, fault)
+    def _gives(self, row: tuple[Any, ...], previous: str | None) -> str | None:
+        """The hash that the contents of an entry give; None where they give none, or nobody knows what it follows."""
+        place, form, at, values, _ = row
+        try:
+            kind, fill = self._fills[form]
+            return (
+                None
+                if previous is None
+                else digest(previous, self._name, place - self._base, at, orjson.loads(kind), fill(values))
+            )
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
 
-
-def _fault(row: _Row) -> str:
-    """What is wrong within one entry; empty when nothing is."""
-    wrong = [column for column, kind in _TYPES.items() if type(getattr(row, column)) is not kind]
-    if wrong:
-        return f"{', '.join(wrong)}: stored as another type than it was written"
-    try:
-        if digest(row.prev_hash, row.campaign, row.seq, row.at, row.kind, row.body) != row.hash:
-            return "its contents do not give its hash: something in it was changed"
-        if orjson.dumps(orjson.loads(row.body), option=orjson.OPT_SORT_KEYS) != row.body.encode():
-            return "its body is not canonical JSON, so no release of sdl wrote it"
-    except (ValueError, TypeError) as error:
-        return f"it cannot be read: {error}"
-    return ""
+    def _fault(self, row: tuple[Any, ...], previous: str | None) -> str:
+        """What is wrong within an entry; empty when nothing is. `previous`: None where nobody knows what it follows."""
+        place, form, at, values, own = row
+        types = {
+            "place": (place, int),
+            "form": (form, int),
+            "at": (at, int),
+            "body": (values, str),
+            "hash": (own, bytes),
+        }
+        wrong = [name for name, (value, kind) in types.items() if type(value) is not kind]
+        if wrong:
+            return f"{', '.join(wrong)}: stored as another type than it was written"
+        if form not in self._fills:
+            return f"its form {form} is missing, or is none"
+        try:
+            body = self._fills[form][1](values)
+            if previous is not None and self._gives(row, previous) != own.hex():
+                return "its contents do not give its hash: something in it was changed"
+            if orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS) != body.encode():
+                return "its body is not canonical JSON, so no release of sdl wrote it"
+        except (ValueError, TypeError) as error:
+            return f"it cannot be read: {error}"
+        return ""
 
 
 def is_text(value: Any) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,8 +15,10 @@ from sdl.journal import _lease, _requests
 from sdl.journal._entry import GENESIS
 from sdl.journal._errors import JournalError, StoreError
 from sdl.journal._filesystem import check_place
+from sdl.journal._layout import FIRST, PACKED, layout_in
+from sdl.journal._packing import add_chain, batches, put
 from sdl.journal._rows import CampaignHead
-from sdl.journal._schema import campaigns, entries, heads, leases
+from sdl.journal._schema import campaigns, chains, forms, heads, leases, packed
 from sdl.journal._sqlite import SQLite, publish
 from sdl.journal.labs import is_lab
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Merged", "backup", "merge"]
 
 _AT_ONCE: Final = 1000
+_PAGE: Final = 4000
 _NEW, _LONGER, _HERE = "taken", "lengthened", "here already"
-_T = TypeVar("_T")
 
 
 class Merged(NamedTuple):
@@ -87,14 +88,18 @@ def _copy_rows(store: Store, draft: Path) -> None:
     from sdl.journal._store import Store as Stores
 
     with Stores.open(draft, create=False) as copy, store._read() as source, copy._write() as target:
-        tables = [campaigns, entries, heads, leases]
+        first = layout_in(source) is FIRST
+        tables = [campaigns, heads, leases] if first else [campaigns, chains, forms, packed, heads, leases]
         if sa.inspect(source).has_table(_requests.requests.name):
             _requests.requests.create(target)
             tables.append(_requests.requests)
         for table in tables:
             found = source.execute(sa.select(table).execution_options(yield_per=_AT_ONCE)).mappings()
-            for rows in _batches(found):
+            for rows in batches(found):
                 target.execute(table.insert(), [dict(row) for row in rows])
+        for head in store._heads() if first else ():
+            add_chain(target, head.id)
+            put(target, head.id, (row for row in store._rows(head.id, 0, None, _PAGE) if row[1] <= head.seq))
 
 
 def _refuse_damage(place: Path, what: str) -> None:
@@ -106,12 +111,6 @@ def _refuse_damage(place: Path, what: str) -> None:
         first = damage[0]
         where = f"entry {first.seq} of campaign {first.campaign}" if first.seq else first.campaign or "the store"
         raise StoreError(f"{what} would be damaged ({where}: {first.message}); list all damage with `sdl verify`")
-
-
-def _batches(items: Iterable[_T]) -> Iterator[list[_T]]:
-    rest = iter(items)
-    while batch := list(islice(rest, _AT_ONCE)):
-        yield batch
 
 
 # ── merge ──
@@ -140,6 +139,7 @@ def merge(store: Store, other: Store, leave: Collection[str] = ()) -> list[Merge
         raise StoreError(f"{other.name} is damaged ({damage[0].message}); nothing was taken. See `sdl verify`")
     theirs = [*other.campaigns(), *other.labs()]
     left = _left_out(theirs, leave, other.name)
+    store.bring_up_to_date()
     with store._write() as connection:
         plans = [(head, _plan(connection, store, other, head)) for head in theirs if head.id not in left]
         _refuse_differing(store, other, [head for head, known in plans if known is None])
@@ -179,8 +179,8 @@ def _plan(connection: sa.Connection, store: Store, other: Store, theirs: Campaig
 
 
 def _hash(connection: sa.Connection, campaign: str, seq: int) -> str | None:
-    where = (entries.c.campaign == campaign, entries.c.seq == seq)
-    return connection.execute(sa.select(entries.c.hash).where(*where)).scalar_one_or_none()
+    found = PACKED.entry(connection, campaign, seq)
+    return None if found is None else found[-1]
 
 
 def _refuse_differing(store: Store, other: Store, differing: Collection[CampaignHead]) -> None:
@@ -210,20 +210,12 @@ def _take(connection: sa.Connection, other: Store, theirs: CampaignHead, known: 
         connection.execute(campaigns.insert().values(row))
         connection.execute(heads.insert().values(campaign=theirs.id, seq=0, hash=GENESIS, epoch=epoch))
         connection.execute(leases.insert().values(_lease.free_row(theirs.id, epoch)))
+        add_chain(connection, theirs.id)
     own = connection.execute(sa.select(heads.c.seq, heads.c.hash).where(heads.c.campaign == theirs.id)).one()
     if own.seq >= theirs.seq:
         return Merged(theirs.id, theirs.name, _HERE if there else _NEW, 0)
-    previous = own.hash
-    rows = (row for row in other._rows(theirs.id, own.seq, None, _AT_ONCE) if row.seq <= theirs.seq)
-    for batch in _batches(rows):
-        for one in batch:
-            if one.prev_hash != previous:
-                raise StoreError(
-                    f"{other.name}: entry {one.seq} of campaign {theirs.id} does not follow the one before"
-                )
-            previous = one.hash
-        connection.execute(entries.insert(), [dict(one._mapping) for one in batch])
-    if previous != theirs.hash:
+    rows = (row for row in other._rows(theirs.id, own.seq, None, _AT_ONCE) if row[1] <= theirs.seq)
+    if put(connection, theirs.id, rows, own.hash) != theirs.hash:
         raise StoreError(f"{other.name}: campaign {theirs.id} does not end as its head says; nothing was taken")
     # Instruments know the epochs of both stores, and refuse what is older than the newest.
     where = (heads.c.campaign == theirs.id, heads.c.seq == own.seq)

@@ -68,11 +68,15 @@ class Database(ABC):
 
     @abstractmethod
     def check(self, engine: sa.Engine) -> None:
-        """Refuse what is no store of this release's format.
+        """Refuse what is no store of a format that this release reads.
 
         Raises:
-            StoreError: another program's data, another format, or damage.
+            StoreError: another program's data, a later format, or damage.
         """
+
+    @abstractmethod
+    def hasten_drop(self, connection: sa.Connection) -> None:
+        """Let a table be dropped without its contents being overwritten, which takes as long as writing them."""
 
     @abstractmethod
     def begin(self, cursor: Any) -> None:
@@ -100,6 +104,10 @@ class Database(ABC):
     @abstractmethod
     def made_shape(self, table: sa.Table) -> list[tuple[Any, ...]]:
         """Columns of a table as `create` declares them."""
+
+    @abstractmethod
+    def has_view(self, connection: sa.Connection) -> bool:
+        """Whether the view `entries` is as `create` made it, as far as the database can tell."""
 
     @abstractmethod
     def compact(self) -> None:

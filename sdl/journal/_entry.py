@@ -12,12 +12,13 @@ Only the last element has a free form, so no two entries give one line.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
 
-__all__ = ["GENESIS", "Entry", "digest"]
+__all__ = ["GENESIS", "Entry", "digest", "hasher"]
 
 GENESIS = "0" * 64
 """`prev_hash` of a campaign's first entry."""
@@ -57,3 +58,28 @@ def digest(prev_hash: str, campaign: str, seq: int, at: int, kind: str, body: st
     except TypeError as error:
         raise ValueError(str(error)) from error
     return sha256(b"%b,%b]" % (head[:-1], body.encode())).hexdigest()
+
+
+def hasher(campaign: str) -> Callable[[tuple[Any, ...]], bool]:
+    """Tells whether an entry of a campaign, a tuple in the order of `Entry` with the text of its body, gives its hash.
+
+    As `digest` does, at a third of the cost; False also where it cannot tell, and `digest` has to.
+    """
+    try:
+        name = orjson.dumps(campaign).decode()
+    except TypeError:
+        return lambda line: False
+    quoted: dict[str, str] = {}
+
+    def gives(line: tuple[Any, ...]) -> bool:
+        _, seq, at, kind, body, prev_hash, own = line
+        if type(at) is not int or type(body) is not str or type(kind) is not str:
+            return False
+        try:
+            text = quoted.get(kind) or quoted.setdefault(kind, orjson.dumps(kind).decode())
+            found: str = sha256(f'["{prev_hash}",{name},{seq},{at},{text},{body}]'.encode()).hexdigest()
+        except (ValueError, TypeError):
+            return False
+        return bool(found == own)
+
+    return gives

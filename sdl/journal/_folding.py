@@ -25,6 +25,8 @@ _PASSED: Final = re.compile(
     rf'"step":{_TEXT},"trial":\d+\}}'
 )
 """End of a document's body that the fold passes over: `origin` of a worker, where it has one."""
+_ENDS: Final = 100
+"""Ends of bodies that are remembered."""
 
 
 def for_the_fold(rows: Iterable[Any], entry: Any) -> Iterator[Entry]:
@@ -37,10 +39,16 @@ def for_the_fold(rows: Iterable[Any], entry: Any) -> Iterator[Entry]:
         entry: makes an entry of a row.
     """
     passed: dict[str | None, tuple[Any, str | None]] = {}
+    ends: dict[str, Any] = {}
     for row in rows:
         _, _, _, kind, body, _, _ = row
         if kind == kinds.DOCUMENT:
-            found = _PASSED.fullmatch(body, max(0, body.rfind('"name":"')))
+            end = body[max(0, body.rfind('"name":"')) :]
+            found = ends.get(end, ends)
+            if found is ends:  # of the documents of a run most have one end
+                if len(ends) > _ENDS:
+                    ends.clear()
+                found = ends[end] = _PASSED.fullmatch(end)
             if found is not None:
                 seq, station = found.groups()
                 passed[station] = (row, seq)

@@ -13,8 +13,11 @@ import sqlalchemy as sa
 from sdl.journal._database import Database
 from sdl.journal._entry import GENESIS, Entry, digest
 from sdl.journal._errors import LeaseLost, StoreError
+from sdl.journal._forms import Form, Packer
+from sdl.journal._layout import PACKED, Line
 from sdl.journal._lease import ABANDONED
-from sdl.journal._schema import Prepared, entries, heads, leases
+from sdl.journal._packing import values_of
+from sdl.journal._schema import PLACES, Prepared, forms, heads, leases, packed
 
 __all__ = ["Draft", "End", "Ledger", "Row", "end_of"]
 
@@ -72,27 +75,32 @@ def end_of(connection: sa.Connection, store: str, campaign: str) -> End:
     """
     where = heads.c.campaign == campaign
     seq, head = connection.execute(sa.select(heads.c.seq, heads.c.hash).where(where)).one()
-    last = connection.execute(
-        sa.select(entries).where(entries.c.campaign == campaign).order_by(entries.c.seq.desc()).limit(1)
-    ).one_or_none()
+    last = PACKED.last(connection, campaign)
     if last is None:
         sound = (seq, head) == (0, GENESIS)
     else:
-        found = digest(last.prev_hash, last.campaign, last.seq, last.at, last.kind, last.body)
-        sound = (seq, head) == (last.seq, last.hash) and found == last.hash
+        sound = (seq, head) == (last[1], last[-1]) and _gives_its_hash(last)
     if not sound:
         raise StoreError(
             f"{store}: the last entry of campaign {campaign} is missing or was changed, so nothing is added to it; "
             "list the damage with `sdl verify`"
         )
-    return End(seq, head, 0 if last is None else last.at)
+    return End(seq, head, 0 if last is None else last[2])
+
+
+def _gives_its_hash(line: Line) -> bool:
+    campaign, seq, at, kind, body, prev_hash, own = line
+    return body is not None and prev_hash is not None and digest(prev_hash, campaign, seq, at, kind, body) == own
 
 
 class Ledger:
     """The end of one chain, in memory and on disk. Not thread-safe: it belongs to the writer's thread."""
 
-    def __init__(self, database: Database, campaign: str, epoch: int, end: End, holder: str, address: str) -> None:
-        self.campaign, self.epoch = campaign, epoch
+    def __init__(
+        self, database: Database, campaign: str, epoch: int, end: End, packer: Packer, holder: str, address: str
+    ) -> None:
+        self.campaign, self.epoch, self._packer = campaign, epoch, packer
+        self._base = packer.chain * PLACES
         self.seq, self.hash, self.at = end
         self._database, self._holder, self._address = database, holder, address
         self._engine = database.connect(pooled=False)
@@ -106,7 +114,7 @@ class Ledger:
         dialect = self._engine.dialect
         self._errors: type[Exception] = dialect.dbapi.Error if dialect.dbapi is not None else Exception
         self._move, self._beat = Prepared(_MOVE, dialect), Prepared(_BEAT, dialect)
-        self._insert = Prepared(entries.insert(), dialect)
+        self._insert, self._insert_form = Prepared(packed.insert(), dialect), Prepared(forms.insert(), dialect)
 
     def commit(self, drafts: Sequence[Draft], *, durable: bool) -> list[Row]:
         """Append drafts in one transaction; when `durable`, they and all before them are on the disk on return.
@@ -117,6 +125,8 @@ class Ledger:
         """
         rows = list(self._chain(drafts))
         last = rows[-1]
+        fresh: list[Form] = []
+        values = [self._values(row, fresh) for row in rows]
         with self._transaction(durable) as cursor:
             moved = self._move.execute(
                 cursor,
@@ -130,7 +140,8 @@ class Ledger:
             )
             if moved != 1:
                 raise LeaseLost(self.campaign, self.epoch)
-            values = [self._values(row) for row in rows]
+            for form in fresh:
+                self._insert_form.execute(cursor, values_of(self._packer.chain, form))
             if len(values) == 1:
                 self._insert.execute(cursor, values[0])
             else:
@@ -147,17 +158,11 @@ class Ledger:
             yield Row(draft, seq, previous, own)
             previous = own
 
-    def _values(self, row: Row) -> dict[str, Any]:
+    def _values(self, row: Row, fresh: list[Form]) -> dict[str, Any]:
         draft = row.draft
-        return {
-            "campaign": self.campaign,
-            "seq": row.seq,
-            "at": draft.at,
-            "kind": draft.kind,
-            "body": draft.text,
-            "prev_hash": row.prev_hash,
-            "hash": row.hash,
-        }
+        form, body = self._packer.pack(draft.kind, draft.text, fresh)
+        own = bytes.fromhex(row.hash)
+        return {"place": self._base + row.seq, "form": form, "at": draft.at, "body": body, "hash": own}
 
     def beat(self, *, durable: bool = False, address: str | None = None, release: bool = False) -> None:
         """Renew the lease, or give it up. A durable one puts everything committed before on the disk.

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from sdl.journal._database import Database, exclude_others
 from sdl.journal._errors import StoreError
-from sdl.journal._schema import FORMAT, meta, metadata, refuse_other_format
+from sdl.journal._schema import first_metadata, format_in, lay_out, metadata, refuse_other_format
 from sdl.journal.location import shown
 from sdl.model import InputError, MissingExtra
 
@@ -79,8 +79,9 @@ class PostgreSQL(Database):
             engine.dispose()
 
     def _has_store(self, connection: sa.Connection) -> bool:
-        found = set(sa.inspect(connection).get_table_names()) & set(metadata.tables)
-        if found and found != set(metadata.tables):
+        formats = (set(metadata.tables), set(first_metadata.tables))
+        found = set(sa.inspect(connection).get_table_names()) & set().union(*formats)
+        if found and found not in formats:
             raise StoreError(
                 f"{self.name} has tables of another program ({', '.join(sorted(found))}), or lacks some of a store's; "
                 "make a database for the store (createdb NAME), and name that one"
@@ -94,8 +95,7 @@ class PostgreSQL(Database):
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 exclude_others(connection)
                 if not self._has_store(connection):
-                    metadata.create_all(connection)
-                    connection.execute(meta.insert().values(key="format", value=str(FORMAT)))
+                    lay_out(connection)
         finally:
             engine.dispose()
 
@@ -113,7 +113,7 @@ class PostgreSQL(Database):
 
     def check(self, engine: sa.Engine) -> None:
         with self.translated(), engine.connect() as connection:
-            version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "format")).scalar()
+            version = format_in(connection)
             encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
         refuse_other_format(self.name, version)
         if encoding != "UTF8":
@@ -121,6 +121,9 @@ class PostgreSQL(Database):
                 f"{self.name}: its encoding is {encoding}, which does not hold every text; make one with "
                 "createdb --encoding=UTF8 --template=template0 NAME"
             )
+
+    def hasten_drop(self, connection: sa.Connection) -> None:
+        """As in `Database`: a server drops the files of a table as they are."""
 
     def begin(self, cursor: Any) -> None:
         cursor.execute("BEGIN")
@@ -156,6 +159,10 @@ class PostgreSQL(Database):
     def made_shape(self, table: sa.Table) -> list[tuple[Any, ...]]:
         key = [column.name for column in table.primary_key]
         return [(c.name, _type(c.type), bool(c.nullable), _place(c.name, key)) for c in table.columns]
+
+    def has_view(self, connection: sa.Connection) -> bool:
+        """As in `Database`: that it is there; a server keeps what it understood of the statement, not its text."""
+        return "entries" in sa.inspect(connection).get_view_names()
 
     def compact(self) -> None:
         """As in `Database`: VACUUM (FULL, ANALYZE). Needs each table for itself for a while."""
@@ -236,7 +243,7 @@ def _complete(url: URL) -> URL:
 
 def _type(kind: sa.types.TypeEngine[Any]) -> str:
     """Name of a column's type, the same for what was asked for and what is there."""
-    return {"DOUBLE PRECISION": "DOUBLE"}.get(text := str(kind.compile()).upper(), text)
+    return {"DOUBLE PRECISION": "DOUBLE", "BLOB": "BYTEA"}.get(text := str(kind.compile()).upper(), text)
 
 
 def _place(name: str, key: list[str]) -> int:

@@ -8,7 +8,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
-__all__ = ["replace"]
+__all__ = ["replace", "settle"]
 
 _T = TypeVar("_T")
 
@@ -28,6 +28,18 @@ def replace(record: _T, **changes: Any) -> _T:
             raise AttributeError(f"{kind.__qualname__} has no field {name!r}")
         setter(copied, value)
     return copied
+
+
+def settle(record: Any, **values: Any) -> None:
+    """Set fields of a record that its maker alone has seen yet.
+
+    Raises:
+        KeyError: there is no such field.
+    """
+    kind: Any = type(record)
+    setters = _setters(kind)
+    for name, value in values.items():
+        setters[name](record, value)
 
 
 @cache

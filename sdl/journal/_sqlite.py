@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from sdl.journal._database import Database
 from sdl.journal._errors import StoreError
 from sdl.journal._filesystem import check_place
-from sdl.journal._schema import FORMAT, meta, metadata, refuse_other_format
+from sdl.journal._schema import format_in, lay_out, refuse_other_format, view_of
 from sdl.journal._wal import check_log
 
 __all__ = ["SQLite", "publish"]
@@ -127,8 +127,11 @@ class SQLite(Database):
             mark = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
             if mark != _APPLICATION:
                 raise StoreError(f"{self.path} is an SQLite file of another program, not a store; choose another path")
-            version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "format")).scalar()
+            version = format_in(connection)
         refuse_other_format(self.name, version)
+
+    def hasten_drop(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
     def begin(self, cursor: Any) -> None:
         cursor.execute("BEGIN IMMEDIATE")
@@ -151,6 +154,10 @@ class SQLite(Database):
 
     def made_shape(self, table: sa.Table) -> list[tuple[Any, ...]]:
         return _made_shape(table)
+
+    def has_view(self, connection: sa.Connection) -> bool:
+        query = "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = 'entries'"
+        return bool(connection.exec_driver_sql(query).scalar() == view_of("sqlite"))
 
     def compact(self) -> None:
         """As in `Database`: ANALYZE, VACUUM, and a log of no length. Needs the store for itself for a while."""
@@ -218,8 +225,7 @@ def _lay_out(draft: Path) -> None:
         driver.execute("PRAGMA journal_mode=WAL")
         driver.close()
         with connection.begin():
-            metadata.create_all(connection)
-            connection.execute(meta.insert().values(key="format", value=str(FORMAT)))
+            lay_out(connection)
         # Closing does the same, but says nothing where the disk is full, and what is in the log alone is not published.
         driver = connection.connection.cursor()
         driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

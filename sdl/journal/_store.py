@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import takewhile
@@ -17,14 +17,15 @@ import sqlalchemy as sa
 from sdl.journal import _lease, _requests
 from sdl.journal._canonical import canonical
 from sdl.journal._database import Database, database_of
-from sdl.journal._entry import GENESIS, Entry, digest
+from sdl.journal._entry import GENESIS, Entry, digest, hasher
 from sdl.journal._errors import JournalError, StoreError
+from sdl.journal._layout import FIRST, PACKED, Layout, Line, layout_in, packer_for
 from sdl.journal._ledger import Ledger, end_of
+from sdl.journal._packing import add_chain, bring_up_to_date
 from sdl.journal._process import this_process
 from sdl.journal._resolve import resolve
 from sdl.journal._rows import CampaignHead, CampaignRow, Damage, Lease, Request
-from sdl.journal._schema import campaigns, entries, heads, leases
-from sdl.journal._select import raw_rows
+from sdl.journal._schema import campaigns, heads, leases
 from sdl.journal._writer import Writer
 from sdl.journal.labs import is_lab
 from sdl.journal.location import StoreLocation
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _PAGE: Final = 500
-_LONG_PAGE: Final = 4000
+_LONG_PAGE: Final = 2000
 """Entries of a page where the whole campaign is wanted at once."""
 
 
@@ -50,6 +51,7 @@ class Store:
         self._connections = engine
         self._engine = database.reading(engine)
         self._writing = database.writing(engine)
+        self._packed = False
 
     @classmethod
     def open(cls, location: StoreLocation, *, create: bool = True) -> Store:
@@ -126,6 +128,26 @@ class Store:
         with self.database.translated(), self._writing.begin() as connection:
             yield connection
 
+    def _layout(self, connection: sa.Connection) -> Layout:
+        """How entries lie now: another process may have brought the store up to date."""
+        self._packed = self._packed or layout_in(connection) is PACKED
+        return PACKED if self._packed else FIRST
+
+    def bring_up_to_date(self) -> None:
+        """Bring a store of an earlier format to this release's, in one transaction; whoever writes does so first.
+
+        Earlier releases cannot open it any more. What it takes on the disk is given back by `compact`.
+
+        Raises:
+            LeaseHeld: a campaign is being written.
+            StoreError: the store is damaged, or there is no room; nothing was changed.
+        """
+        with self._read() as connection:
+            if self._layout(connection) is PACKED:
+                return
+        with self._write() as connection:
+            bring_up_to_date(connection, self.database)
+
     def campaigns(self) -> list[CampaignHead]:
         """Every campaign with the end of its chain, the oldest first."""
         return [head for head in self._heads() if not is_lab(head.id)]
@@ -188,39 +210,36 @@ class Store:
             StoreError: it was changed.
         """
         with self._read() as connection:
-            row = connection.execute(
-                sa.select(entries).where(entries.c.campaign == campaign, entries.c.seq == seq)
-            ).one_or_none()
+            row = self._layout(connection).entry(connection, campaign, seq)
         if row is None:
             raise JournalError(f"{self.name}: there is no entry {seq} of campaign {campaign!r}")
         self._compare(row)
         return self._entry(row)
 
-    def _rows(self, campaign: str, after: int, kinds: Collection[str] | None, size: int) -> Iterator[Any]:
-        """Rows of entries as `entries` hands them out, page by page, each compared with its hash."""
-        query = sa.select(entries).where(entries.c.campaign == campaign).order_by(entries.c.seq).limit(size)
-        long = size >= _LONG_PAGE
-        if kinds is not None:
-            query = query.where(entries.c.kind.in_(sorted(kinds)))
+    def _rows(self, campaign: str, after: int, kinds: Collection[str] | None, size: int) -> Iterator[Line]:
+        """Entries as `entries` hands them out, page by page, each compared with its hash, and not parsed."""
+        gives = hasher(campaign)
         while True:
             with self._read() as connection:
-                query_here = query.where(entries.c.seq > after)
-                # Compiling a query anew pays where a page is long.
-                page: Sequence[Any] = (
-                    list(raw_rows(connection, query_here)) if long else connection.execute(query_here).all()
-                )
+                page = self._layout(connection).page(connection, campaign, after, size, kinds)
+            count = 0
             for row in page:
                 seq = row[1]
                 if kinds is None and seq != after + 1:
                     raise self._damaged(campaign, after + 1, f"is missing: the next is {seq!r}")
-                self._compare(row)
+                if not gives(row):
+                    self._compare(row)
                 yield row
-                after = seq
-            if len(page) < size:
+                after, count = seq, count + 1
+            if count < size:
                 return
 
-    def _compare(self, row: Any) -> None:
+    def _compare(self, row: Line) -> None:
         campaign, seq, at, kind, body, prev_hash, own = row
+        if prev_hash is None:
+            raise self._damaged(campaign, seq, "cannot be checked: the entry before it is missing")
+        if body is None:
+            raise self._damaged(campaign, seq, "is damaged: it does not belong to its form")
         try:
             sound = digest(prev_hash, campaign, seq, at, kind, body) == own
         except (ValueError, TypeError, AttributeError) as error:  # a text that is none, a value of another type
@@ -228,7 +247,7 @@ class Store:
         if not sound:
             raise self._damaged(campaign, seq, "is damaged: its contents do not give its hash")
 
-    def _entry(self, row: Any) -> Entry:
+    def _entry(self, row: Line) -> Entry:
         campaign, seq, at, kind, body, prev_hash, own = row
         try:
             return Entry(campaign, seq, at, kind, orjson.loads(body), prev_hash, own)
@@ -248,6 +267,7 @@ class Store:
         if not campaign_id:
             raise JournalError("a campaign needs an id")
         now = time.time_ns()
+        self.bring_up_to_date()
         try:
             with self._write() as connection:
                 connection.execute(
@@ -255,6 +275,7 @@ class Store:
                         id=campaign_id, name=name, created_at=now, hash=seal(campaign_id, name, now)
                     )
                 )
+                add_chain(connection, campaign_id)
                 connection.execute(heads.insert().values(campaign=campaign_id, seq=0, hash=GENESIS, epoch=0))
                 connection.execute(leases.insert().values(_lease.free_row(campaign_id, 0)))
         except StoreError as error:
@@ -289,12 +310,14 @@ class Store:
         with self._read() as connection:
             _lease.refuse_if_held(connection, campaign)
             heard = _lease.listen_for(connection, campaign)
+        self.bring_up_to_date()
         if heard is not None:
             time.sleep(_lease.LISTEN_S)
         with self._write() as connection:
             epoch = _lease.take(connection, campaign, holder, address, heard)
             end = end_of(connection, self.name, campaign)
-        return Writer(Ledger(self.database, campaign, epoch, end, holder, address), now=now, syncs=syncs)
+            packer = packer_for(connection, campaign)
+        return Writer(Ledger(self.database, campaign, epoch, end, packer, holder, address), now=now, syncs=syncs)
 
     def lease(self, campaign: str) -> Lease | None:
         """Who writes the campaign; None when nobody does. Look at `alive`: the holder may have died."""
@@ -353,7 +376,9 @@ class Store:
         from sdl.journal._folding import for_the_fold
 
         rows = self._rows(campaign, 0, None, _LONG_PAGE)
-        return for_the_fold(takewhile(lambda row: upto is None or row[1] <= upto, rows), self._entry)
+        if upto is not None:
+            rows = takewhile(lambda row: row[1] <= upto, rows)
+        return for_the_fold(rows, self._entry)
 
     def sync_views(self) -> None:
         """Bring the derived tables up to date with the journal."""
@@ -386,6 +411,7 @@ class Store:
         with self._read() as connection:
             for head in self._heads():
                 _lease.refuse_if_held(connection, head.id)
+        self.bring_up_to_date()
         self.database.compact()
 
     def size(self) -> int:

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sdl.journal._chains import is_text, parts_of
 from sdl.journal._database import Database
 from sdl.journal._errors import JournalError
+from sdl.journal._layout import PACKED, Layout, layout_in
 from sdl.journal._rows import Damage
-from sdl.journal._schema import campaigns, entries, heads, leases, meta, metadata
-from sdl.journal._select import distinct
+from sdl.journal._schema import campaigns, heads, leases, meta
 from sdl.journal._share import Shares
 from sdl.journal._views import derived_for
 
@@ -44,7 +44,9 @@ def _examine(connection: sa.Connection, database: Database, campaign: str | None
         table.name: {row[0]: row for row in connection.execute(sa.select(table))}
         for table in (campaigns, heads, leases)
     }
-    known = set().union(*rows.values()) | distinct(connection, entries.c.campaign)
+    layout = layout_in(connection)
+    chains = layout.with_entries(connection)
+    known = set().union(*rows.values()) | chains
     chosen = known if campaign is None else {campaign}
     sound = sorted(filter(is_text, chosen))
     views = [one for one in derived_for(connection) if campaign in (None, one)]
@@ -54,20 +56,25 @@ def _examine(connection: sa.Connection, database: Database, campaign: str | None
     with Shares(database, parts, views, processes) as shares:
         yield from (Damage("", 0, f"{database.product}: {fault}") for fault in database.faults(connection))
         yield from _settings(connection)
-        yield from _shapes(connection, database)
+        yield from _shapes(connection, database, layout)
+        yield from (Damage("", 0, stray) for stray in layout.strays(connection))
         for one in sorted(chosen - set(sound), key=repr):
             yield Damage("", 0, f"{one!a} is no campaign's id: an id was changed")
         for one in sound:
             yield from _campaign(one, *(rows[name].get(one) for name in ("campaigns", "heads", "leases")))
+            if one not in chains and layout is PACKED:
+                yield Damage(one, 0, f"campaign {one} has no chain")
         yield from shares.damage(lambda share: share.damage(connection))
 
 
-def _shapes(connection: sa.Connection, database: Database) -> Iterator[Damage]:
+def _shapes(connection: sa.Connection, database: Database, layout: Layout) -> Iterator[Damage]:
     """Tables that are not declared as they were made; a column's type decides how values are stored from now on."""
-    for table in metadata.sorted_tables:
+    for table in layout.metadata.sorted_tables:
         found, made = database.shape(connection, table), database.made_shape(table)
         if found != made:
             yield Damage("", 0, f"the declaration of the table {table.name} was changed")
+    if layout is PACKED and not database.has_view(connection):
+        yield Damage("", 0, "the view entries is missing, or was changed")
 
 
 def _settings(connection: sa.Connection) -> Iterator[Damage]:

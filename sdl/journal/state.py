@@ -12,7 +12,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 from sdl.journal import actions, kinds, samples, stock
-from sdl.journal._replace import replace
+from sdl.journal._replace import replace, settle
 from sdl.journal.actions import ActionState, ActionStatus
 from sdl.journal.corrections import Correction, Note, Withdrawal, corrected, correction, note
 from sdl.journal.samples import SampleState
@@ -377,16 +377,17 @@ _RULES: Mapping[str, _Rule] = {
 
 def fold(state: CampaignState, entry: Entry) -> CampaignState:
     """The state after one more entry."""
-    rule = _RULES.get(entry.kind)
+    rule, before = _RULES.get(entry.kind), state
     if rule is not None:
         state = rule(state, entry.body, entry)
-    origins = state.origins
+    if state is before:
+        state = replace(state)
     if "origin" in entry.body:
         origin = entry.body["origin"]
-        origins = {**origins, origin["station"]: origin["seq"]}
+        settle(state, origins={**state.origins, origin["station"]: origin["seq"]})
     # Entries of stations may be folded a moment after later ones of the coordinator.
-    seq, at = max(state.seq, entry.seq), max(state.updated_at, entry.at)
-    return replace(state, seq=seq, updated_at=at, origins=origins)
+    settle(state, seq=max(state.seq, entry.seq), updated_at=max(state.updated_at, entry.at))
+    return state
 
 
 def fold_all(campaign: str, entries: Iterable[Entry]) -> CampaignState:

@@ -233,10 +233,10 @@ def test_what_is_wrong_with_a_spool_is_seen(spooled: Record, reference: Referenc
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE entries SET body = body || ' ' WHERE seq = 9",
-        "DELETE FROM entries WHERE seq = 30",
-        "DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)",
-        "UPDATE entries SET at = at + 1 WHERE seq = 12",
+        "UPDATE packed SET body = body || ' ' WHERE place % 1099511627776 = 9",
+        "DELETE FROM packed WHERE place % 1099511627776 = 30",
+        "DELETE FROM packed WHERE place = (SELECT max(place) FROM packed)",
+        "UPDATE packed SET at = at + 1 WHERE place % 1099511627776 = 12",
     ],
 )
 def test_a_store_that_was_changed_is_seen(

@@ -27,7 +27,7 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = _fill(tmp_path / "sdl.db", "c1", 5)
     assert check_command(path, json=False) == 0
     assert "1 campaigns, 5 entries, all as it was written" in capsys.readouterr().out
-    execute(path, "UPDATE entries SET kind = 'y' WHERE seq = 4")
+    execute(path, "UPDATE packed SET at = at + 1 WHERE place % 1099511627776 = 4")
     assert check_command(path, json=False) == 2
     out = capsys.readouterr().out
     assert "damaged: campaign c1, entry 4" in out

@@ -10,6 +10,7 @@ from support.corpus import load
 from support.postgres import execute, rows
 
 from sdl.journal import LeaseHeld, Store
+from sdl.journal._schema import PLACES
 from sdl.journal._views import _campaigns, _seal, _stored, tables
 
 _ENDED = Path(__file__).parent / "corpus" / "0.1.0" / "ended.jsonl"
@@ -66,7 +67,7 @@ def test_a_missing_index(derived: str | Path) -> None:
 
 def test_a_damaged_journal_is_no_traceback(derived: str | Path) -> None:
     """Where an entry was changed, the check says so, and does not fold what cannot be relied on."""
-    execute(derived, "UPDATE entries SET body = '{}' WHERE seq = 5")
+    execute(derived, f"UPDATE packed SET body = '{{}}' WHERE place = {PLACES + 5}")
     with Store.open(derived) as store:
         damage, _ = store.check()
     assert [item.seq for item in damage] == [5]

@@ -11,6 +11,7 @@ import pytest
 from support.postgres import execute, rows
 
 from sdl.journal import JournalError, LeaseHeld, Store, StoreError
+from sdl.journal._schema import PLACES
 
 _RECORD = ("campaigns", "entries", "heads", "leases")
 
@@ -101,7 +102,7 @@ def test_nothing_is_written_over(store: Store, tmp_path: Path) -> None:
 def test_a_damaged_store_gives_no_backup(store: Store, tmp_path: Path) -> None:
     """A store with a changed entry is not copied as if it were sound; the message names the entry."""
     _write(store, "c1", 5)
-    execute(store.location, "UPDATE entries SET kind = 'y' WHERE seq = 3")
+    execute(store.location, f"UPDATE packed SET at = at + 1 WHERE place = {PLACES + 3}")
     with pytest.raises(StoreError, match="entry 3 of campaign c1"):
         store.backup(tmp_path / "backup.db")
     assert not list(tmp_path.glob("*backup*"))
@@ -184,7 +185,7 @@ def test_a_campaign_under_way_is_not_lengthened(store: Store, tmp_path: Path) ->
 def test_a_damaged_other_store(store: Store, other: Store) -> None:
     """Of a damaged store nothing is taken."""
     _write(other, "a1", 9)
-    execute(other.location, "UPDATE entries SET at = at + 1 WHERE seq = 9")
+    execute(other.location, f"UPDATE packed SET at = at + 1 WHERE place = {PLACES + 9}")
     before = _record(store)
     with pytest.raises(StoreError, match="is damaged"):
         store.merge(other)

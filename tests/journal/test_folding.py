@@ -12,6 +12,7 @@ from support.postgres import execute
 
 from sdl.journal import Store, StoreError, kinds
 from sdl.journal._replace import replace
+from sdl.journal._schema import PLACES
 from sdl.journal.state import CampaignState, fold_all
 
 _NAMES = ("descriptor", "event", "event_page", "stream_resource", "stream_datum", "later_name")
@@ -70,7 +71,7 @@ def test_damage_is_seen(path: Path) -> None:
         with store.writer("c1") as writer:
             for _ in range(3):
                 writer.append(kinds.DOCUMENT, body)
-        execute(path, "UPDATE entries SET body = replace(body, '1.5', '2.5') WHERE seq = 2")
+        execute(path, f"UPDATE packed SET body = replace(body, '1.5', '2.5') WHERE place = {PLACES + 2}")
         with pytest.raises(StoreError, match="entry 2 of campaign c1 is damaged"):
             store.state("c1")
 

@@ -10,14 +10,20 @@ import pytest
 from support.postgres import execute
 
 from sdl.journal import Damage, Store, _chains, _share, _verify
+from sdl.journal._schema import PLACES
 
+_C1, _C2 = PLACES, 2 * PLACES
 _TAMPERED = [
     [],
-    ["UPDATE entries SET at = at + 1 WHERE campaign = 'c1' AND seq IN (7, 8, 14, 40)"],
-    ["DELETE FROM entries WHERE campaign = 'c1' AND seq IN (7, 8)"],
-    ["DELETE FROM entries WHERE campaign = 'c1' AND seq BETWEEN 5 AND 23"],
-    ["DELETE FROM entries WHERE campaign = 'c2' AND seq = 40", "UPDATE view_campaigns SET name = 'gold'"],
-    ["UPDATE entries SET hash = prev_hash WHERE campaign = 'c2' AND seq = 14"],
+    [f"UPDATE packed SET at = at + 1 WHERE place IN ({_C1 + 7}, {_C1 + 8}, {_C1 + 14}, {_C1 + 40})"],
+    [f"DELETE FROM packed WHERE place IN ({_C1 + 7}, {_C1 + 8})"],
+    [f"DELETE FROM packed WHERE place BETWEEN {_C1 + 5} AND {_C1 + 23}"],
+    [f"DELETE FROM packed WHERE place = {_C2 + 40}", "UPDATE view_campaigns SET name = 'gold'"],
+    *(
+        [f"UPDATE packed SET hash = (SELECT hash FROM packed b WHERE b.place = {place - 1}) WHERE place = {place}"]
+        for place in (_C2 + 13, _C2 + 14, _C2 + 15)
+    ),
+    ["DELETE FROM forms WHERE chain = 2"],
 ]
 
 
@@ -83,7 +89,7 @@ def test_processes_that_are_killed(filled: str | Path, monkeypatch: pytest.Monke
             super().__init__(*args, **more)
             self.kill()
 
-    execute(filled, "UPDATE entries SET at = at + 1 WHERE campaign = 'c2' AND seq = 33")
+    execute(filled, f"UPDATE packed SET at = at + 1 WHERE place = {_C2 + 33}")
     monkeypatch.setattr(_verify, "_LARGE", 10)
     monkeypatch.setattr(_share.subprocess, "Popen", Killed)
     with Store.open(filled) as store:

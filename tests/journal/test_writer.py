@@ -257,7 +257,7 @@ def test_a_damaged_end_is_not_lengthened(store: Store) -> None:
     """A writer refuses a chain whose last entry was changed, and does not keep the lease."""
     with store.writer("c1") as writer:
         writer.append("x", {"v": 1})
-    execute(store.location, "UPDATE entries SET body = '{\"v\":2}'")
+    execute(store.location, "UPDATE packed SET body = '{\"v\":2}'")
     with pytest.raises(StoreError, match="sdl verify"):
         store.writer("c1")
     assert store.lease("c1") is None

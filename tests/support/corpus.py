@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sdl.journal import Store
-from sdl.journal._schema import entries, heads
+from sdl.journal._packing import put
+from sdl.journal._schema import heads
 from sdl.journal.actions import ActionState
 from sdl.journal.state import CampaignState, best_trial
 from support.postgres import rows
@@ -30,7 +31,7 @@ def load(text: str, path: str | Path) -> str:
     with Store.open(path) as store:
         store.create(campaign, json.loads(lines[0]["body"])["spec"]["name"])
         with store._write() as connection:
-            connection.execute(entries.insert(), lines)
+            put(connection, campaign, [tuple(line[name] for name in _COLUMNS) for line in lines])
             moved = heads.update().where(heads.c.campaign == campaign)
             connection.execute(moved.values(seq=last["seq"], hash=last["hash"]))
     return str(campaign)
