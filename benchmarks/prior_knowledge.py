@@ -1,18 +1,27 @@
 """What prior knowledge of a related campaign is worth, and what unrelated knowledge costs.
 
-    python benchmarks/prior_knowledge.py --data ../shared/data --seeds 20
+    python benchmarks/prior_knowledge.py --data ../shared/data --seeds 40 [--others] [--only agnp] [--out runs.jsonl]
 
 Each table is cut in two halves: photo_wf3 by the share of its first material, oer_plate_3496 by the pair of its two
 main elements, agnp by its total flow. One half is the pool that is searched; the other, measured, is the prior
-knowledge. Then the halves change places. Beside no knowledge and that of the other half, the planner is given the other
-half with its outcomes shuffled: knowledge of nothing. Two random starts, the same for all; random search is computed
-exactly.
+knowledge. Then the halves change places. `--others` does so with crossed_barrel, direct_arylation and lnp3, by several
+parameters. Evaluations until a row of the top 1 % of the half; random search is computed exactly.
+
+| what | starts | prior knowledge |
+| --- | --- | --- |
+| none | two random rows, by the seed | none |
+| given | the same two | the other half |
+| first | none: the planner chooses from the first trial on | three quarters of the other half, drawn by the seed |
+| shuffled | the same two | the other half, outcomes shuffled by the seed: knowledge of nothing |
+| mirrored | the same two | the other half, low and high of each input exchanged: smooth, and of something else |
+
+Costs of the last two are of the same seeds, over the mean without knowledge.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,110 +30,164 @@ from typing import Any
 import numpy as np
 from _machine import machine
 
-from sdl.model import Outcome, Problem, Source, Trial, TrialStatus
+from sdl.bench.datasets import find_tasks
+from sdl.bench.exact import quantile
+from sdl.bench.tasks import PoolTask
+from sdl.model import Outcome, Problem, Scalar, Trial, TrialStatus
 from sdl.planners.bayes import BayesPlanner
 
-
-def tables(folder: Path) -> Iterator[tuple[str, list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    """Name, inputs, values of the inputs and the outcome (all minimised), and which rows are the first half."""
-    for name in ("photo_wf3", "oer_plate_3496", "agnp"):
-        with open(folder / name / "pool.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        table = np.array([[float(cell) for cell in row] for row in rows[1:]])
-        x = table[:, :-1]
-        if name == "oer_plate_3496":
-            main = np.sort(np.argsort(-x, axis=1, kind="stable")[:, :2], axis=1) @ np.array([10, 1])
-            first = np.isin(main, np.unique(main)[::2])
-        else:
-            column = 0 if name == "photo_wf3" else x.shape[1] - 1
-            first = x[:, column] <= np.median(x[:, column])
-        yield name, [f"x{j}" for j in range(x.shape[1])], table, first
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+KINDS = ("none", "given", "first", "shuffled", "mirrored")
+PART = 0.75
+DRAWN = 20  # shuffled orders: as many seeds share one
 
 
-def random_median(n: int, top: int) -> int:
-    """Draws after which random search has found one of `top` rows among `n` with a chance of one half."""
-    missed = 1.0
-    for drawn in range(n):
-        missed *= (n - top - drawn) / (n - drawn)
-        if missed <= 0.5:
-            return drawn + 1
-    return n
+def halves(folder: Path, others: bool) -> Iterator[tuple[str, PoolTask, Mask]]:
+    """Name of a cut, its table, and which rows are the first half."""
+    tasks = {task.name: task for task in find_tasks(folder)}
+
+    def column(task: str, name: str) -> Any:
+        pool = tasks[task].problem.pool
+        assert pool is not None
+        return np.array(pool.columns[name])
+
+    def low(task: str, name: str, share: float = 0.5) -> Mask:
+        levels, values = np.unique(column(task, name)), column(task, name)
+        return np.asarray(np.isin(values, levels[: round(share * len(levels))]))
+
+    if others:
+        for task, name, share in (
+            ("crossed_barrel", "n", 0.5), ("crossed_barrel", "r", 0.5), ("crossed_barrel", "theta", 0.5),
+            ("direct_arylation", "Temp_C", 0.34), ("direct_arylation", "Solvent", 0.5),
+            ("direct_arylation", "Base", 0.5), ("lnp3", "drug_input", 0.5), ("lnp3", "solid_lipid", 0.34),
+        ):  # fmt: skip
+            yield f"{task} by {name}", tasks[task], low(task, name, share)
+        return
+    for task, name in (("photo_wf3", "mat_1"), ("agnp", "Qtot")):
+        values = column(task, name)
+        yield task, tasks[task], values <= np.median(values)
+    table = tasks["oer_plate_3496"]
+    metals = np.column_stack([column(table.name, parameter.name) for parameter in table.problem.searched])
+    pair = np.sort(np.argsort(-metals, axis=1, kind="stable")[:, :2], axis=1) @ np.array([10, 1])
+    yield table.name, table, np.isin(pair, np.unique(pair)[::2])
 
 
-def search(problem: Problem, outcomes: np.ndarray[Any, Any], seed: int, cap: int) -> int:
-    """Evaluations until a row of the top 1 % was measured; `cap` where none was."""
-    assert problem.pool is not None
-    n = len(outcomes)
-    top = set(np.argsort(outcomes)[: max(1, round(n / 100))].tolist())
-    rows = [problem.pool.row(i) for i in range(n)]
-    index = {tuple(row.values()): i for i, row in enumerate(rows)}
-    done = np.random.default_rng(seed).choice(n, 2, replace=False).tolist()
-    for position, row in enumerate(done):
-        if row in top:
-            return position + 1
-    planner = BayesPlanner()
-    while len(done) < cap:
-        trials = [
-            Trial(
-                number=i + 1,
-                parameters=rows[row],
-                status=TrialStatus.OBSERVED,
-                outcomes={"y": Outcome(value=float(outcomes[row]))},
-            )
-            for i, row in enumerate(done)
-        ]
-        proposal = planner.propose(problem, trials, 1, 1000 * seed + len(done))[0]
-        done.append(index[tuple(proposal.parameters[name] for name in rows[0])])
-        if done[-1] in top:
-            break
-    return len(done)
+class Half:
+    """A half that is searched, and the other as prior knowledge of several kinds."""
+
+    def __init__(self, task: PoolTask, here: Mask) -> None:
+        self.task, self.here = task, here
+        self.goal = task.problem.objectives[0]
+        assert task.problem.pool is not None
+        self.columns = {name: np.array(values) for name, values in task.problem.pool.columns.items()}
+        self.values, self.known = np.array(task.values)[here], np.array(task.values)[~here]
+        scores = np.array([self.goal.score(value) for value in self.values.tolist()])
+        self.top = set(np.argsort(-scores, kind="stable")[: max(1, round(len(scores) / 100))].tolist())
+        self.random = quantile(len(scores), len(self.top), 0.5)
+        self._made: dict[tuple[str, int], Problem] = {}
+
+    def problem(self, kind: str, seed: int) -> Problem:
+        """The problem of a search."""
+        key = (kind, {"first": seed, "shuffled": seed % DRAWN}.get(kind, 0))
+        if key not in self._made:
+            self._made = {k: v for k, v in self._made.items() if k[0] != kind or kind == "shuffled"}
+            self._made[key] = self._problem(*key)
+        return self._made[key]
+
+    def _problem(self, kind: str, draw: int) -> Problem:
+        rng = np.random.default_rng(100 + draw)
+        inputs, outcomes = {name: column[~self.here] for name, column in self.columns.items()}, self.known
+        if kind == "shuffled":
+            outcomes = rng.permutation(outcomes)
+        elif kind == "mirrored":
+            for name, column in self.columns.items():
+                levels = np.unique(column)
+                inputs[name] = levels[::-1][np.searchsorted(levels, inputs[name])]
+        elif kind == "first":
+            kept = rng.random(len(outcomes)) < PART
+            inputs, outcomes = {name: column[kept] for name, column in inputs.items()}, outcomes[kept]
+        source = {
+            "parameters": {name: column.tolist() for name, column in inputs.items()},
+            "outcomes": {self.goal.name: outcomes.tolist()},
+        }
+        pool = {name: column[self.here].tolist() for name, column in self.columns.items()}
+        fields = self.task.problem.model_dump() | {"pool": {"columns": pool}}
+        return Problem.model_validate(fields | {"sources": {} if kind == "none" else {"before": source}})
+
+    def search(self, kind: str, seed: int, cap: int) -> int:
+        """Evaluations until a row of the top 1 % was measured; `cap` where none was."""
+        problem, count = self.problem(kind, seed), len(self.values)
+        assert problem.pool is not None
+        rows: list[dict[str, Scalar]] = [problem.pool.row(i) for i in range(count)]
+        index = {tuple(row.values()): i for i, row in enumerate(rows)}
+        starts = np.random.default_rng(seed).choice(count, 2, replace=False).tolist()
+        done: list[int] = []
+        while len(done) < cap and not self.top.intersection(done):
+            if kind != "first" and len(done) < len(starts):
+                done.append(starts[len(done)])
+                continue
+            trials = [self._trial(i + 1, rows[row], row) for i, row in enumerate(done)]
+            proposal = BayesPlanner().propose(problem, trials, 1, 1000 * seed + len(done))[0]
+            done.append(index[tuple(proposal.parameters[name] for name in rows[0])])
+        return len(done)
+
+    def _trial(self, number: int, row: dict[str, Scalar], place: int) -> Trial:
+        unit = getattr(self.goal, "unit", "1")
+        outcome = Outcome(value=float(self.values[place]), unit=unit)
+        return Trial(number=number, parameters=row, status=TrialStatus.OBSERVED, outcomes={self.goal.name: outcome})
+
+
+def bootstrap(values: Any, statistic: Any) -> tuple[float, float]:
+    """Limits of the 95 % interval of a statistic of runs, shape (runs, …), resampled by seed."""
+    rng, values = np.random.default_rng(1), np.asarray(values, dtype=np.float64)
+    drawn = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(2000)]
+    return tuple(np.quantile(drawn, (0.025, 0.975)).tolist())  # type: ignore[return-value]
+
+
+def row_of(half: Half, found: dict[str, list[int]]) -> list[str]:
+    """Cells of the table."""
+    cells = [f"{np.median(found['none']):g} ({np.mean(found['none']):.1f})"]
+    for kind in ("given", "first"):
+        least, most = bootstrap(found[kind], np.median)
+        gain = f"{half.random / np.median(found[kind]):.1f} ({half.random / most:.1f}–{half.random / least:.1f})"
+        cells += [f"{np.median(found[kind]):g} ({np.mean(found[kind]):.1f})", gain]
+    for kind in ("shuffled", "mirrored"):
+        pairs = np.column_stack([found[kind], found["none"]])
+
+        def cost(sample: Any) -> float:
+            return float(100 * (sample[:, 0].mean() / sample[:, 1].mean() - 1))
+
+        least, most = bootstrap(pairs, cost)
+        median = 100 * (np.median(found[kind]) / np.median(found["none"]) - 1)
+        cells.append(f"{cost(pairs):+.0f} % ({least:+.0f} … {most:+.0f}); {median:+.0f} %")
+    return cells
 
 
 def main() -> None:
-    """Print a row of a Markdown table for each half, and the summary."""
+    """Print a row of a Markdown table for each half."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--cap", type=int, default=120)
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--cap", type=int, default=60)
+    parser.add_argument("--others", action="store_true", help="the other tables")
+    parser.add_argument("--only", default="", help="part of a name: only halves of such tables")
+    parser.add_argument("--out", type=Path, help="a file that gets every run as a line of JSON")
     options = parser.parse_args()
     print(machine("numpy", "scipy"), "\n")
-    print("| pool | rows | random | no knowledge | other half | acceleration | shuffled | s |\n|" + "---|" * 8)
-    for name, names, table, first in tables(options.data):
-        for which, pool in (("second half", ~first), ("first half", first)):
-            begun = time.perf_counter()
-            x, y = table[pool][:, :-1], table[pool][:, -1]
-            there, then = table[~pool][:, :-1], table[~pool][:, -1]
-            shuffled = np.random.default_rng(5).permutation(then)
-            found = {}
-            for label, known in (("none", None), ("other", then), ("shuffled", shuffled)):
-                problem = _problem(names, table, x, there, known)
-                found[label] = [search(problem, y, seed, options.cap) for seed in range(options.seeds)]
-            chance = random_median(len(y), max(1, round(len(y) / 100)))
-            gain = chance / float(np.median(found["other"]))
-            cells = [f"{np.median(v):g} ({np.mean(v):.1f})" for v in found.values()]
-            seconds = time.perf_counter() - begun
-            row = [f"{name}, {which}", len(y), chance, cells[0], cells[1], f"{gain:.1f}", cells[2], f"{seconds:.0f}"]
-            print("| " + " | ".join(map(str, row)) + " |", flush=True)
-    print("\nMedian (mean) evaluations until a row of the top 1 %; acceleration is random's median over that.")
-
-
-def _problem(names: list[str], table: Any, x: Any, there: Any, known: Any) -> Problem:
-    limits = {
-        name: {"kind": "real", "low": float(table[:, j].min()), "high": float(table[:, j].max()), "unit": "1"}
-        for j, name in enumerate(names)
-    }
-    sources = []
-    if known is not None:
-        columns = {name: tuple(there[:, j].tolist()) for j, name in enumerate(names)}
-        sources.append(Source(name="before", parameters=columns, outcomes={"y": tuple(known.tolist())}))
-    return Problem.model_validate(
-        {
-            "parameters": limits,
-            "objectives": {"y": {"kind": "minimize", "unit": "1"}},
-            "pool": {"columns": {name: x[:, j].tolist() for j, name in enumerate(names)}},
-            "sources": sources,
-        }
-    )
+    heads = "pool|random|none|given|acceleration|first|acceleration|shuffled: mean; median|mirrored|CPU s"
+    print(f"| {heads.replace('|', ' | ')} |\n|" + "---|" * 10)
+    for name, task, first in halves(options.data, options.others):
+        if options.only not in name:
+            continue
+        for which, here in (("second", ~first), ("first", first)):
+            begun, half = time.process_time(), Half(task, here)
+            found = {kind: [half.search(kind, seed, options.cap) for seed in range(options.seeds)] for kind in KINDS}
+            if options.out is not None:
+                with options.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"pool": f"{name}, {which}", "random": half.random, **found}) + "\n")
+            cells = [f"{name}, {which} half", str(half.random), *row_of(half, found)]
+            print("| " + " | ".join([*cells, f"{time.process_time() - begun:.0f}"]) + " |", flush=True)
+    print("\nEvaluations: median (mean). Accelerations of medians and costs with 95 % intervals, bootstrap over seeds.")
 
 
 if __name__ == "__main__":

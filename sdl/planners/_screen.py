@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from sdl.planners._acquisition import Acquisition
+from sdl.planners._mixed import Mixed
 from sdl.planners._surrogate import Array, Surrogate
-from sdl.planners._transfer import Mixed, Shifted
 
 __all__ = ["thinned_out"]
 
@@ -59,10 +59,7 @@ def _quick(model: Any) -> Any:
     if isinstance(model, Surrogate):
         return Quick.of(model)
     if isinstance(model, Mixed):
-        return replace(model, plain=_quick(model.plain), shifted=tuple(_quick(part) for part in model.shifted))
-    if isinstance(model, Shifted):
-        expert = replace(model.expert, model=_quick(model.expert.model))
-        return replace(model, expert=expert, rest=_quick(model.rest))
+        return model.rough(Quick.of)
     return None
 
 

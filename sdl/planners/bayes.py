@@ -22,9 +22,9 @@ What it does, and why:
 * **Doubt.** Where the model expects next to nothing of any point, every other trial is chosen as if its length scales
   had not been learnt, and away from all before: a model that is sure by mistake would otherwise circle around its
   best point for good.
-* **Prior knowledge.** Each source has a model of its own, and one learns how trials differ from what it says; they are
-  mixed with the model that knows no source by how well they rank the trials. The first two trials are those that
-  sources promise most of.
+* **Prior knowledge.** Each source that foretells its own rows has a model of its own, and one learns how like it the
+  trials are, from not at all to hardly different. The first trial is that which sources promise most of; they have the
+  full say for as many trials as would else be spread over a space, and from then on in every other call.
 * **Costs.** The improvement is divided by the cost of the trial, changes of parameters since the last one included.
 * **Large pools.** A first pass in single precision, which never underestimates what is uncertain, over all rows; then
   exact values of the `pool_limit` best.
@@ -73,7 +73,7 @@ class BayesPlanner:
     Runs on one thread, so that equal arguments give equal proposals.
     """
 
-    version: str = "2"
+    version: str = "3"
     in_process: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
@@ -93,8 +93,9 @@ class BayesPlanner:
             n = min(n, len(candidates.free))
         with one_thread():
             knowledge = Knowledge.of(candidates.space)
-            initial = 2 if knowledge is not None and self.options.initial is None else self._initial(candidates)
-            first = min(n, max(0, initial - known.started)) if len(known.observed) >= 2 else n
+            least = 1 if knowledge is not None and knowledge.whole else 2
+            initial = least if knowledge is not None and self.options.initial is None else self._initial(candidates)
+            first = min(n, max(0, initial - known.started)) if len(known.observed) >= least else n
             why = "spread over the space, before a model"
             raw, proposals = self._design(candidates, known, first, rng, why, knowledge=knowledge)
             if first == n:

@@ -29,7 +29,8 @@ def _trials(problem: Problem, count: int) -> list[Trial]:
     trials = []
     for i, (proposal, status) in enumerate(zip(found, statuses, strict=True)):
         y = response(proposal.parameters)
-        outcomes = {o.name: Outcome(value=y if o.name == "y" else -0.5 * y) for o in problem.objectives}
+        asked = (*problem.objectives, *problem.outcome_constraints)
+        outcomes = {o.name: Outcome(value=y if o.name == "y" else -0.5 * y) for o in asked}
         told = outcomes if status is TrialStatus.OBSERVED else {}
         trials.append(Trial(number=i + 1, parameters=proposal.parameters, status=status, outcomes=told))
     return trials
@@ -59,6 +60,8 @@ CASES = [
     ("baybe", "pool"),
     ("baybe", "mixture"),
     ("ax", "mixture"),
+    ("ax", "few components"),
+    ("ax", "outcome constraint"),
     ("blop", "pool"),
 ]
 
@@ -102,11 +105,31 @@ def test_before_the_peer_is_asked() -> None:
     assert one.reason.summary == "drawn at random, before optuna is asked"
 
 
-@pytest.mark.parametrize("name", list(PEERS))
+@pytest.mark.parametrize("name", [name for name in PEERS if name not in ("ax", "blop")])
 def test_outcome_constraints_are_refused(name: str) -> None:
     """A problem that a peer cannot take is refused before the campaign, with the planner that takes it."""
     with pytest.raises(InputError, match=f"planner '{name}' takes no outcome constraints.* use planner 'bayes'"):
         _planner(name).propose(KITS["outcome constraint"], (), 1, 0)
+
+
+def test_ax_is_told_of_outcome_constraints() -> None:
+    """Ax gets the bounds and what was measured of the constrained outcome, with its standard error, in its unit."""
+    from sdl.planners.adapters.ax import bounds, measured
+
+    problem = Problem.model_validate(
+        {
+            "parameters": {"a": {"kind": "real", "low": 0.0, "high": 1.0, "unit": "1"}},
+            "objectives": {"y": {"kind": "minimize", "unit": "1"}},
+            "outcome_constraints": {
+                "z": {"unit": "1", "at_least": -1.5, "at_most": 0.5},
+                "w": {"unit": "1", "at_most": 2},
+            },
+        }
+    )
+    outcomes = {"y": Outcome(value=3.0), "z": Outcome(value=0.25, sem=0.1), "w": Outcome(value=1.0)}
+    trial = Trial(number=1, parameters={"a": 0.5}, status=TrialStatus.OBSERVED, outcomes=outcomes)
+    assert bounds(problem) == ["c0 <= 0.5", "c0 >= -1.5", "c1 <= 2.0"]
+    assert measured(problem, trial) == {"m0": -3.0, "c0": (0.25, 0.1), "c1": 1.0}
 
 
 def test_what_a_peer_ignores_is_on_record() -> None:
@@ -181,3 +204,28 @@ def test_ax_knows_of_every_trial() -> None:
     experiment = kept[0]._experiment
     statuses = [trial.status.name for _, trial in sorted(experiment.trials.items())]
     assert statuses == ["COMPLETED"] * 4 + ["RUNNING", "FAILED", "FAILED", "RUNNING"]
+
+
+def test_an_import_does_not_reach_the_first_answer(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a module draws when it is imported comes before the seed: the first call of a process is as all others."""
+    import numpy as np
+
+    from sdl.planners.adapters._peer import Peer, need
+
+    (tmp_path / "drawing_peer.py").write_text("import numpy\nnumpy.random.seed(3)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Drawing(Peer):
+        name, package = "drawing", "numpy"
+
+        def modules(self) -> tuple[str, ...]:
+            return ("drawing_peer",)
+
+        def choose(self, case: Any, n: int) -> Any:
+            need("drawing_peer", self.name)
+            return case.settle(case.space.from_cube(np.random.random((n, case.space.d))))
+
+    trials = _trials(KITS["box"], 4)
+    first = Drawing().propose(KITS["box"], trials, 1, 5)
+    assert first[0].reason.summary == "chosen by drawing"
+    assert Drawing().propose(KITS["box"], trials, 1, 5) == first

@@ -8,7 +8,7 @@ from typing import Any
 
 from sdl.model import CategoricalParameter, IntegerParameter, OrdinalParameter, Problem, RealParameter, Scalar
 
-__all__ = ["Dimension", "box", "point"]
+__all__ = ["Dimension", "box", "least", "point"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def box(problem: Problem) -> list[Dimension]:
         if isinstance(parameter, CategoricalParameter):
             found.append(Dimension(parameter.name, 0.0, 0.0, levels=parameter.levels))
             continue
-        low, high = float(parameter.low), float(parameter.high)
+        low, high = least(problem, parameter.name, float(parameter.low)), float(parameter.high)
         if problem.pool is not None:
             column = [float(value) for value in problem.pool.columns[parameter.name]]
             if min(column) < max(column):
@@ -45,6 +45,12 @@ def box(problem: Problem) -> list[Dimension]:
         steps = parameter.levels if isinstance(parameter, OrdinalParameter) else ()
         found.append(Dimension(parameter.name, low, high, log, whole, steps=steps))
     return found
+
+
+def least(problem: Problem, name: str, low: float) -> float:
+    """The least value of a parameter: 0 of a component that a mixture may leave out, whatever its lower limit."""
+    left_out = any(name in m.components for m in problem.mixtures if m.max_components is not None)
+    return 0.0 if left_out else low
 
 
 def point(dimensions: list[Dimension], values: Mapping[str, Any]) -> dict[str, Scalar]:

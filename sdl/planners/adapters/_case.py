@@ -11,6 +11,7 @@ import numpy as np
 
 from sdl.model import Problem, Scalar, Trial, TrialStatus
 from sdl.planners._candidates import Candidates
+from sdl.planners._known import outcome_names
 from sdl.planners._space import Array, Space
 
 __all__ = ["Case", "Choice"]
@@ -60,8 +61,8 @@ class Case:
 
     @cached_property
     def seen(self) -> list[Trial]:
-        """Observed trials that have every objective's outcome."""
-        names = [o.name for o in self.problem.objectives]
+        """Observed trials that have every outcome that is asked about."""
+        names = outcome_names(self.problem)
         return [t for t in self.trials if t.status is TrialStatus.OBSERVED and all(n in t.outcomes for n in names)]
 
     def of_status(self, *statuses: TrialStatus) -> list[Trial]:

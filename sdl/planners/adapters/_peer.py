@@ -61,6 +61,8 @@ class Peer(ABC):
     package: ClassVar[str]
     """Distribution of the peer."""
     in_process: ClassVar[bool] = False
+    constrains_outcomes: ClassVar[bool] = False
+    """Whether the peer is told of outcome constraints; otherwise a problem that has some is refused."""
     options_type: ClassVar[type[PeerOptions]] = PeerOptions
 
     def __init__(self, **options: Any) -> None:
@@ -83,6 +85,8 @@ class Peer(ABC):
             n = min(n, len(case.offered(n)))
         if len(case.seen) < self.options.initial:
             return self._random(case, n, {})
+        for module in self.modules():
+            need(module, self.name)
         try:
             with isolated(seed):
                 choices = self.choose(case, n)
@@ -99,12 +103,20 @@ class Peer(ABC):
         Raises:
             InputError: says what it is and which planner to take instead.
         """
-        if problem.outcome_constraints:
+        if problem.outcome_constraints and not self.constrains_outcomes:
             names = ", ".join(rule.name for rule in problem.outcome_constraints)
             raise InputError(
                 f"planner {self.name!r} takes no outcome constraints, the problem has them on {names}; "
                 "use planner 'bayes'"
             )
+
+    def modules(self) -> tuple[str, ...]:
+        """What is imported before random numbers are seeded: the peer, and what it imports only when it computes.
+
+        Otherwise the first call of a process would be another than those after it: torch has its own generator, and
+        its own threads.
+        """
+        return ()
 
     @abstractmethod
     def choose(self, case: Case, n: int) -> list[Choice]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sdl.model import LinearConstraint, Problem, RealParameter
+from sdl.planners.adapters._box import least
 
 __all__ = ["Reduced", "reduce"]
 
@@ -53,7 +54,9 @@ def reduce(problem: Problem) -> Reduced:
         constant = total / weights[pivot]
         solved[pivot] = (constant, terms)
         rules.append((terms, reals[pivot].high - constant))
-        rules.append(({name: -weight for name, weight in terms.items()}, constant - reals[pivot].low))
+        rules.append(
+            ({name: -weight for name, weight in terms.items()}, constant - least(problem, pivot, reals[pivot].low))
+        )
     return Reduced(solved, tuple(rules))
 
 

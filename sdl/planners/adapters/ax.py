@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from sdl.model import TrialStatus
+from sdl.model import Problem, Trial, TrialStatus
 from sdl.planners.adapters._box import Dimension, box, point
 from sdl.planners.adapters._case import Case, Choice
 from sdl.planners.adapters._peer import Peer, PeerOptions, need
 from sdl.planners.adapters._simplex import Reduced, reduce
 
-__all__ = ["AxOptions", "AxPlanner", "arm", "config", "rule"]
+__all__ = ["AxOptions", "AxPlanner", "arm", "bounds", "config", "measured", "rule"]
 
 
 class AxOptions(PeerOptions):
@@ -35,18 +35,21 @@ class AxPlanner(Peer):
 
     name: ClassVar[str] = "ax"
     package: ClassVar[str] = "ax-platform"
+    constrains_outcomes: ClassVar[bool] = True
     options_type: ClassVar[type[PeerOptions]] = AxOptions
+
+    def modules(self) -> tuple[str, ...]:
+        """As for all adapters."""
+        return ("ax", "torch")
 
     def choose(self, case: Case, n: int) -> list[Choice]:
         """One generation of `n` trials."""
         dimensions = box(case.problem)
         reduced = reduce(case.problem)
         client = self._client(case, dimensions, reduced)
-        for trial, row in zip(case.seen, case.scores.tolist(), strict=True):
+        for trial in case.seen:
             index = client.attach_trial(arm(dimensions, reduced, trial.parameters))
-            client.complete_trial(
-                index, raw_data={f"m{i}": self._measured(case, trial, i, row) for i in range(len(row))}
-            )
+            client.complete_trial(index, raw_data=measured(case.problem, trial))
         for trial in case.pending:
             client.attach_trial(arm(dimensions, reduced, trial.parameters))
         for trial in case.of_status(TrialStatus.FAILED, TrialStatus.INFEASIBLE):
@@ -54,10 +57,6 @@ class AxPlanner(Peer):
         answers = client.get_next_trials(max_trials=n)
         found = [point(dimensions, reduced.complete(dict(answer))) for _, answer in sorted(answers.items())]
         return case.settle(case.space.raw(found))
-
-    def _measured(self, case: Case, trial: Any, i: int, row: list[float]) -> Any:
-        sem = trial.outcomes[case.problem.objectives[i].name].sem
-        return row[i] if sem is None else (row[i], sem)
 
     def _client(self, case: Case, dimensions: list[Dimension], reduced: Reduced) -> Any:
         api = need("ax", self.name)
@@ -67,7 +66,10 @@ class AxPlanner(Peer):
             parameters=[config(api, d) for d in dimensions if d.name not in reduced.solved],
             parameter_constraints=rules or None,
         )
-        client.configure_optimization(objective=", ".join(f"m{i}" for i in range(len(case.problem.objectives))))
+        client.configure_optimization(
+            objective=", ".join(f"m{i}" for i in range(len(case.problem.objectives))),
+            outcome_constraints=bounds(case.problem) or None,
+        )
         # Two observed trials are enough of a start: `initial` of this adapter has drawn them.
         client.configure_generation_strategy(
             method=self.options.method,
@@ -78,6 +80,24 @@ class AxPlanner(Peer):
             allow_exceeding_initialization_budget=True,
         )
         return client
+
+
+def measured(problem: Problem, trial: Trial) -> dict[str, Any]:
+    """An observed trial as Ax takes it: scores `m0`, `m1` … of the objectives, and outcomes `c0`, `c1` … that are
+    constrained, each with its standard error where that is known."""
+    found = {f"m{i}": (o.score(trial.outcomes[o.name].value), o.name) for i, o in enumerate(problem.objectives)}
+    found |= {f"c{i}": (trial.outcomes[c.name].value, c.name) for i, c in enumerate(problem.outcome_constraints)}
+    sems = {key: trial.outcomes[name].sem for key, (_, name) in found.items()}
+    return {key: value if sems[key] is None else (value, sems[key]) for key, (value, _) in found.items()}
+
+
+def bounds(problem: Problem) -> list[str]:
+    """Constraints on outcomes as Ax takes them, in the units of the outcomes."""
+    found = []
+    for i, constraint in enumerate(problem.outcome_constraints):
+        found += [] if constraint.at_most is None else [f"c{i} <= {constraint.at_most!r}"]
+        found += [] if constraint.at_least is None else [f"c{i} >= {constraint.at_least!r}"]
+    return found
 
 
 def config(api: Any, dimension: Dimension) -> Any:

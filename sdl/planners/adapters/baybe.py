@@ -32,6 +32,10 @@ class BaybePlanner(Peer):
     package: ClassVar[str] = "baybe"
     options_type: ClassVar[type[PeerOptions]] = BaybeOptions
 
+    def modules(self) -> tuple[str, ...]:
+        """As for all adapters."""
+        return ("baybe.recommenders", "torch")
+
     def choose(self, case: Case, n: int) -> list[Choice]:
         """One recommendation."""
         return self._continuous(case, n) if not case.finite and _boxed(case.problem) else self._discrete(case, n)

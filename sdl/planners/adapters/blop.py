@@ -20,7 +20,7 @@ from sdl.planners.adapters._box import box, point
 from sdl.planners.adapters._case import Case, Choice
 from sdl.planners.adapters._peer import Peer, need
 from sdl.planners.adapters._simplex import reduce
-from sdl.planners.adapters.ax import arm, config, rule
+from sdl.planners.adapters.ax import arm, bounds, config, measured, rule
 from sdl.protocols import Planner
 
 __all__ = ["BlopPlanner", "PlannerOptimizer"]
@@ -37,12 +37,17 @@ class BlopPlanner(Peer):
 
     name: ClassVar[str] = "blop"
     package: ClassVar[str] = "blop"
+    constrains_outcomes: ClassVar[bool] = True
+
+    def modules(self) -> tuple[str, ...]:
+        """As for all adapters."""
+        return ("blop.ax.optimizer", "torch")
 
     def optimizer(self, case: Case) -> Any:
         """A new optimizer for a problem, told nothing yet; a `blop.protocols.Optimizer`.
 
-        It maximises the scores `m0`, `m1` … of the objectives, over the parameters that `sdl.planners.adapters.ax`
-        would give to Ax.
+        It maximises the scores `m0`, `m1` … of the objectives, with `c0`, `c1` … within the outcome constraints, over
+        the parameters that `sdl.planners.adapters.ax` would give to Ax.
         """
         made = need("blop.ax.optimizer", self.name).AxOptimizer
         api = need("ax", self.name)
@@ -51,6 +56,7 @@ class BlopPlanner(Peer):
             parameters=[config(api, d) for d in box(case.problem) if d.name not in reduced.solved],
             objective=", ".join(f"m{i}" for i in range(len(case.problem.objectives))),
             parameter_constraints=[rule(*r) for r in reduced.rules] or None,
+            outcome_constraints=bounds(case.problem) or None,
             client_kwargs={"random_seed": case.seed % 2**31},
         )
         optimizer.ax_client.configure_generation_strategy(
@@ -65,9 +71,9 @@ class BlopPlanner(Peer):
         """Tell and ask."""
         dimensions, reduced = box(case.problem), reduce(case.problem)
         optimizer = self.optimizer(case)
-        scores = [{f"m{i}": value for i, value in enumerate(row)} for row in case.scores.tolist()]
-        told = [arm(dimensions, reduced, trial.parameters) for trial in case.seen]
-        optimizer.ingest([{**a, **s} for a, s in zip(told, scores, strict=True)])
+        optimizer.ingest(
+            [arm(dimensions, reduced, trial.parameters) | measured(case.problem, trial) for trial in case.seen]
+        )
         protocols = need("blop.protocols", self.name)
         ended = case.of_status(TrialStatus.FAILED, TrialStatus.INFEASIBLE)
         if isinstance(optimizer, protocols.CanRegisterSuggestions):

@@ -34,6 +34,10 @@ class OptunaPlanner(Peer):
     package: ClassVar[str] = "optuna"
     options_type: ClassVar[type[PeerOptions]] = OptunaOptions
 
+    def modules(self) -> tuple[str, ...]:
+        """As for all adapters; Parzen estimators do without torch."""
+        return ("optuna", "torch") if self.options.sampler == "gp" else ("optuna",)
+
     def choose(self, case: Case, n: int) -> list[Choice]:
         """Ask the sampler `n` times, each answer running while the next is sought."""
         optuna = need("optuna", self.name)
