@@ -50,7 +50,10 @@ def gather_record(store: Store, campaign: str, project: Project | None = None) -
     discretion = Discretion(whose.people if whose is not None else ())
     gathered = Gathered(CampaignState(id=campaign))
     for entry in store.entries(campaign):
-        gathered.add(discretion.clean(entry)[0])
+        shown, places = discretion.clean(entry)
+        gathered.add(shown)
+        if places:
+            gathered.withheld.append(entry.seq)
     state = gathered.state
     if state.spec is None:
         raise InputError(f"campaign {campaign} has not been begun: there is nothing to tell of it")
@@ -132,6 +135,7 @@ def _record(store: Store, gathered: Gathered, project: Project, discretion: Disc
         decisions=tuple(gathered.decisions),
         entries=gathered.entries,
         head=gathered.head,
+        withheld=tuple(gathered.withheld),
         withdrawn=state.withdrawn.why if state.withdrawn is not None else "",
         released=(iso(state.updated_at) or "")[:10],
         ended=gathered.ended if state.status in ("ended", "aborted") else None,

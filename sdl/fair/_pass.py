@@ -66,6 +66,7 @@ class Gathered:
     state: CampaignState
     entries: int = 0
     head: str = ""
+    withheld: list[int] = field(default_factory=list)
     runs: dict[str, _Run] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final
 
 from sdl.journal import Entry
 from sdl.model.project import Person
 
-__all__ = ["Discretion", "without_folders"]
+__all__ = ["Discretion", "texts_of", "without_folders"]
 
 _PART = r"[^\s/'\"<>|:;,()\[\]{}\\]"
 _POSIX: Final = re.compile(rf"(?:file://(?:localhost)?|(?<![\w.:/~\-]))(/{_PART}+)(?:/{_PART}+)*/({_PART}*)")
@@ -58,6 +59,8 @@ class Discretion:
 
     def clean(self, entry: Entry) -> tuple[Entry, tuple[str, ...]]:
         """The entry as it may be shown, and the places in its body that were changed."""
+        if _tells_nothing(entry.body):
+            return entry, ()
         changed: list[str] = []
         body = self._value(entry.body, "", changed)
         return (entry._replace(body=body), tuple(changed)) if changed else (entry, ())
@@ -84,6 +87,37 @@ class Discretion:
         return shown
 
 
+def _tells_nothing(value: Any) -> bool:
+    """Whether nothing in a value can have to be left out; found without the places, of which most entries need none."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind is str:
+        return ("/" not in value and "\\" not in value) or without_folders(value) == value
+    if kind is dict:
+        return all(_tells_nothing(item) and not _names_somebody(key) for key, item in value.items())
+    return kind is list and (_PLAIN.issuperset(map(type, value)) or all(map(_tells_nothing, value)))
+
+
+def texts_of(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a value, behind its place as `clean` names it."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts_of(item, f"{at}.{key}" if at else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts_of(item, f"{at}[{index}]")
+
+
+@lru_cache(4096)
+def _names_somebody(key: str) -> bool:
+    """Whether what stands under a key may name a person or a session: `by`, `holder`, `accounts`."""
+    return key.endswith("by") or key == "holder" or "accounts" in key
+
+
+@lru_cache(4096)
 def without_folders(text: str) -> str:
     """A text in which each absolute path is only its last part."""
     if "/" not in text and "\\" not in text:

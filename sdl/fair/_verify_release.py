@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -10,8 +11,9 @@ from typing import Any
 
 from sdl.fair import _manifest as manifest
 from sdl.fair import signing
+from sdl.fair._private import texts_of
 from sdl.fair.exports.journal import JOURNAL
-from sdl.journal import GENESIS, Damage
+from sdl.journal import GENESIS, Damage, Entry
 from sdl.model import InputError
 
 __all__ = ["verify_release"]
@@ -107,14 +109,18 @@ def _chain(path: Path, body: Mapping[str, Any]) -> Iterator[Damage]:
     stated = stated if isinstance(stated, dict) else {}
     about = body.get("campaign")
     campaign = str(about.get("id", "")) if isinstance(about, dict) else ""
-    seq, previous = 0, GENESIS
+    seq, previous, told_in_part = 0, GENESIS, []
     with path.open("rb") as file:
         for seq, line in enumerate(file, start=1):
             read = _entry(line.rstrip(b"\n"))
             if read is None:
                 yield Damage(campaign, seq, f"{JOURNAL}: entry {seq} cannot be read: something in it was changed")
                 return
-            prev, of, number, own = read
+            prev, of, number, own, fault = read
+            if line.startswith(b"{"):
+                told_in_part.append(seq)
+            if fault:
+                yield Damage(campaign, seq, f"{JOURNAL}: entry {seq}, told in part, {fault}")
             if prev != previous:
                 yield Damage(campaign, seq, f"{JOURNAL}: entry {seq} does not follow the one before: one was changed")
                 return
@@ -124,14 +130,33 @@ def _chain(path: Path, body: Mapping[str, Any]) -> Iterator[Damage]:
             previous = own
     if (seq, previous) != (stated.get("entries"), stated.get("head")):
         yield Damage(campaign, seq, f"{JOURNAL}: ends with entry {seq}, but {manifest.MANIFEST} states another end")
+    if told_in_part != stated.get("withheld"):
+        why = f"entries {told_in_part} are told in part, but {manifest.MANIFEST} lists {stated.get('withheld')}"
+        yield Damage(campaign, 0, f"{JOURNAL}: {why}")
 
 
-def _entry(line: bytes) -> tuple[Any, Any, Any, str] | None:
-    """Hash of the entry before, campaign, number and own hash; None where the line is no entry."""
+def _entry(line: bytes) -> tuple[Any, Any, Any, str, str] | None:
+    """Hash of the entry before, campaign, number, own hash and what is wrong; None where the line is no entry."""
     try:
         read = json.loads(line)
         if isinstance(read, list):
-            return read[0], read[1], read[2], sha256(line).hexdigest()
-        return read["prev_hash"], read["campaign"], read["seq"], str(read["hash"])
+            return read[0], read[1], read[2], sha256(line).hexdigest(), ""
+        return read["prev_hash"], read["campaign"], read["seq"], str(read["hash"]), _fault_in_part(read)
     except (ValueError, TypeError, LookupError, RecursionError):
         return None
+
+
+def _fault_in_part(read: Mapping[str, Any]) -> str:
+    """Why an entry that states its hash may not do so; empty where it says what was left out, and where.
+
+    Only these entries are not bound by their hash to what is shown of them, so no other may pass for one.
+    """
+    if set(read) != {*Entry._fields, "withheld"}:
+        return f"has other parts than {', '.join(Entry._fields)} and withheld"
+    if not re.fullmatch("[0-9a-f]{64}", str(read["hash"])):
+        return "states no SHA-256"
+    if not read["withheld"]:
+        return "does not say what was left out"
+    shown = dict(texts_of(read["body"]))
+    missing = [place for place in read["withheld"] if place not in shown]
+    return f"says that something was left out at {missing[0]}, where there is no text" if missing else ""

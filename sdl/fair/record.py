@@ -202,6 +202,8 @@ class CampaignRecord:
     """Why the data were withdrawn; empty when they were not."""
     released: str = ""
     """The one creation time that a release states: an ISO date; the day of the last entry unless told."""
+    withheld: tuple[int, ...] = ()
+    """Numbers of the entries in which something is left out."""
     data: bool = True
     """Whether its data are told; else trials, runs, samples, decisions and inputs are left out, for they are closed."""
     ended: int | None = None

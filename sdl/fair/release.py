@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdl.fair import _manifest as manifest
+from sdl.fair._folder import new_folder, refuse_if_there
 from sdl.fair._gather import gather_record
 from sdl.fair._missing import Missing, missing
 from sdl.fair._readme import write_readme
@@ -91,41 +89,13 @@ def release(
     when = day or datetime.now(UTC).date()
     record = replace(as_seen_by(record, role, when), released=when.isoformat(), replaces=replaces)
     names = [name for name in names if record.data or name in DESCRIBING]
-    with _new_folder(out) as part:
+    with new_folder(out) as part:
         write_readme(record, part)
         readme = ExportedFile("README.md", "text/markdown", "", "What this release holds, and how to check it")
         files = write_exports(record, part, names, (readme,), keeps(record, role, when))
         body = _manifest(record, part, files, key, role)
         _write(part, body, key)
     return Release(out, body["identifier"], tuple(files), record.head, body["signed_by"])
-
-
-def refuse_if_there(out: Path) -> None:
-    """Refuse to write a release where there is something.
-
-    Raises:
-        InputError: there is.
-    """
-    if out.exists() or out.is_symlink():
-        raise InputError(f"{out} exists; a release is never written over: name another folder with --out")
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name when the block ends without error, and is gone after any other end."""
-    refuse_if_there(out)
-    part = out.parent / f".{out.name}.{os.getpid()}.part"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        yield part
-        part.rename(out)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot write the release {out}: {reason}; nothing of it was left there") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _manifest(
@@ -142,7 +112,7 @@ def _manifest(
         "journal": {
             "entries": record.entries,
             "head": record.head,
-            "withheld": [entry.entry.seq for entry in record.journal() if entry.withheld] if record.data else [],
+            "withheld": list(record.withheld) if record.data else [],
         },
         "written_with": _versions(),
         "signed_by": key.public if key is not None else "",

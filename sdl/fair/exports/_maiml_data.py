@@ -16,6 +16,7 @@ from sdl.fair.record import CampaignRecord, RunInfo, TrialInfo
 __all__ = ["conditions", "readings"]
 
 _LONG = 2**63
+_NUMERIC = frozenset({int, float, type(None)})
 
 
 def conditions(parent: Element, record: CampaignRecord, trial: TrialInfo, run: RunInfo) -> None:
@@ -81,7 +82,7 @@ def _content(parent: Element, key: str, values: Sequence[Any], unit: str, where:
     made = SubElement(parent, "content", about | {"size": str(size)} | _units(kind, unit))
     add(made, "description", f"{where}: {key}")
     for row in values if arrays else [values]:
-        SubElement(made, "value").text = " ".join(map(_written, row))
+        SubElement(made, "value").text = _numbers(row)
 
 
 def _units(kind: str, unit: str) -> dict[str, str]:
@@ -95,19 +96,27 @@ def _units(kind: str, unit: str) -> dict[str, str]:
 
 def _kind(values: Sequence[Any]) -> str:
     """boolean, long or double, where all values are of that kind; else empty."""
-    if not values:
-        return ""
-    if all(isinstance(value, bool) for value in values):
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return "double"
+    if kinds == {bool}:
         return "boolean"
-    if any(isinstance(value, bool) or not isinstance(value, int | float | None) for value in values):
+    if not kinds or not kinds <= _NUMERIC:
         return ""
-    if all(isinstance(value, int) for value in values):
-        return "long" if all(-_LONG <= value < _LONG for value in values) else ""
-    return "double" if all(not isinstance(v, int) or abs(v) <= 2**53 for v in values) else ""
+    if kinds == {int}:
+        return "long" if min(values) >= -_LONG and max(values) < _LONG else ""
+    return "double" if all(abs(value) <= 2**53 for value in values if type(value) is int) else ""
 
 
 def _is_array(value: Any) -> bool:
     return isinstance(value, list | tuple) and (not value or _kind(value) in ("long", "double"))
+
+
+def _numbers(row: Sequence[Any]) -> str:
+    """Numbers as XML Schema writes them; finite floats, which most are, without looking at each."""
+    if set(map(type, row)) == {float} and all(map(math.isfinite, row)):
+        return " ".join(map(repr, row))
+    return " ".join(map(_written, row))
 
 
 def _written(value: Any) -> str:

@@ -60,8 +60,8 @@ def text_property(parent: Element, key: str, text: str, kind: str = "stringType"
 def to_bytes(whole: Element) -> bytes:
     """The file's content."""
     indent(whole, " ")
-    content: bytes = tostring(whole, encoding="utf-8", xml_declaration=True)
-    return content + b"\n"
+    text: str = tostring(whole, encoding="unicode")
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode(errors="xmlcharrefreplace")
 
 
 @dataclass

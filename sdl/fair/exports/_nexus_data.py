@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,9 @@ _AXIS = re.compile(r"wave|lambda|energ|freq|angle|time|shift|(^|[-_])(x|q|nm)$",
 _SUFFIXES = ("_end", "_increment_set", "_errors", "_indices", "_mask", "_set", "_weights", "_scaling_factor", "_offset")
 _PREFIXES = ("BLUESKY_", "DECTRIS_", "IDF_", "NDAttr", "NX", "PDBX_", "SAS_", "SILX_", "identifier")
 """Reserved by NeXus (manual.nexusformat.org/datarules.html)."""
+
+
+_DEEPER = frozenset({list, tuple, type(None)})
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _numbers(value: Any) -> Any:
 
 
 def _deep(value: Any) -> bool:
-    return any(item is None or isinstance(item, list | tuple) for item in value)
+    return not _DEEPER.isdisjoint(map(type, value))
 
 
 def _stacked(name: str, key: str, column: Sequence[Any], unit: str) -> Iterator[Field]:
@@ -224,8 +226,7 @@ def _spectral_axis(
 
 
 def _steady(values: np.ndarray[Any, Any]) -> bool:
-    numbers = values.tolist()
-    if len(numbers) < 2 or not np.isfinite(values).all():
+    if len(values) < 2 or not np.isfinite(values).all():
         return False
-    rising = numbers[1] > numbers[0]
-    return all((b > a) if rising else (b < a) for a, b in pairwise(numbers))
+    before, after = values[:-1], values[1:]
+    return bool((after > before).all() or (after < before).all())

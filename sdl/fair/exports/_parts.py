@@ -21,6 +21,7 @@ __all__ = [
     "identifier",
     "json_text",
     "organisation_of",
+    "own_version",
     "released_on",
     "stream_names",
     "unique",
@@ -28,6 +29,10 @@ __all__ = [
 ]
 
 _ROOT = "https://w3id.org/sdl/"
+
+
+_OWN_NAMES = ("self-driving-lab", "sdl")
+"""Of the package in lists of versions, today's first."""
 
 
 def day(at: int) -> str:
@@ -89,6 +94,11 @@ def unique(names: Mapping[str, str]) -> dict[str, str]:
 def stream_names(run: RunInfo) -> dict[str, str]:
     """Uid of a descriptor → name of its stream."""
     return {str(doc["uid"]): str(doc.get("name") or "primary") for doc in run.record.descriptors}
+
+
+def own_version(record: CampaignRecord) -> str:
+    """The version of sdl that ran the campaign; empty where the journal does not say."""
+    return next((item.version for item in record.software if item.name in _OWN_NAMES), "")
 
 
 def organisation_of(record: CampaignRecord, person: Person) -> Organisation | None:

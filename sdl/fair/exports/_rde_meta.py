@@ -12,7 +12,7 @@ from sdl.fair._units import ucum
 from sdl.fair.exports._parts import organisation_of, released_on
 from sdl.fair.record import CampaignRecord, TrialInfo
 
-__all__ = ["definitions", "invoice", "invoice_schema", "metadata"]
+__all__ = ["Quantities", "definitions", "invoice", "invoice_schema", "metadata", "quantities"]
 
 _MOST_BYTES = 1024
 _OWNER = "0" * 56
@@ -42,14 +42,17 @@ _FIXED: Mapping[str, tuple[str, str, str]] = {
 }
 _TIMES = {"started"}
 
+Quantities = Mapping[str, tuple[str, str, str]]
+"""Key → label, unit and type of each parameter and outcome of a campaign."""
 
-def definitions(record: CampaignRecord) -> dict[str, Any]:
-    """metadata-def.json: every key that a tile of this campaign may have."""
+
+def definitions(known: Quantities) -> dict[str, Any]:
+    """metadata-def.json: every key that a tile of a campaign with these parameters and outcomes may have."""
     made: dict[str, Any] = {}
     for order, (key, (ja, en, kind)) in enumerate(_FIXED.items(), 1):
         schema = {"type": kind} | ({"format": "date-time"} if key in _TIMES else {})
         made[key] = {"name": {"ja": ja, "en": en}, "schema": schema, "order": order}
-    for key, (label, unit, kind) in _quantities(record).items():
+    for key, (label, unit, kind) in known.items():
         made[key] = {
             "name": {"ja": label, "en": label},
             "schema": {"type": kind},
@@ -58,7 +61,7 @@ def definitions(record: CampaignRecord) -> dict[str, Any]:
     return made
 
 
-def _quantities(record: CampaignRecord) -> dict[str, tuple[str, str, str]]:
+def quantities(record: CampaignRecord) -> Quantities:
     """Key → label, unit and type of each parameter and outcome."""
     found: dict[str, tuple[str, str, str]] = {}
     for trial in record.trials:
@@ -78,9 +81,15 @@ def _unit(unit: str) -> str:
     return "" if unit in ("", "1") else ucum(unit) or unit
 
 
-def metadata(record: CampaignRecord, trial: TrialInfo | None) -> dict[str, Any]:
-    """metadata.json of a tile: what holds for the tile, and what differs from run to run."""
-    constant = dict(_campaign(record)) if trial is None else dict(_trial(record, trial))
+def metadata(record: CampaignRecord, trial: TrialInfo | None, known: Quantities) -> dict[str, Any]:
+    """metadata.json of a tile: what holds for the tile, and what differs from run to run.
+
+    Args:
+        record: the campaign.
+        trial: that the tile is of; None for the campaign's.
+        known: parameters and outcomes of the campaign.
+    """
+    constant = dict(_campaign(record)) if trial is None else dict(_trial(record, trial, known))
     runs = list(_runs(record, trial)) if trial is not None else []
     return {"constant": constant, "variable": runs}
 
@@ -99,7 +108,7 @@ def _campaign(record: CampaignRecord) -> Iterator[tuple[str, dict[str, Any]]]:
     )
 
 
-def _trial(record: CampaignRecord, trial: TrialInfo) -> Iterator[tuple[str, dict[str, Any]]]:
+def _trial(record: CampaignRecord, trial: TrialInfo, known: Quantities) -> Iterator[tuple[str, dict[str, Any]]]:
     samples = [item.label or item.id for item in record.samples if item.trial == trial.number]
     yield from _present(
         {
@@ -113,7 +122,6 @@ def _trial(record: CampaignRecord, trial: TrialInfo) -> Iterator[tuple[str, dict
             "licence": record.project.licence or record.spec.licence,
         }
     )
-    known = _quantities(record)
     for name, value in trial.parameters.items():
         _, unit, kind = known[f"parameter.{name}"]
         yield f"parameter.{name}", _value(value if kind == "number" else _as_text(value), unit)

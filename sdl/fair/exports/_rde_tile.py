@@ -82,8 +82,7 @@ def _tables_of_plot(plot: Plot) -> Iterator[tuple[str, str]]:
     """A table with a row an event, and one a key whose readings are arrays, with a column an event."""
     flat = [field for field in plot.fields if field.values.ndim == 1 and field.name not in plot.axes[1:]]
     columns = [field.values.tolist() for field in flat]
-    events = [list(row) for row in zip(*columns, strict=True)]
-    yield "", _csv([_header(field.key, field.unit) for field in flat], events)
+    yield "", _csv([_header(field.key, field.unit) for field in flat], list(zip(*columns, strict=True)))
     axis = next((field for field in plot.fields if field.name in plot.axes[1:]), None)
     for field in plot.fields:
         if field.values.ndim == 2:
@@ -94,7 +93,8 @@ def _array_table(field: Field, axis: Field | None) -> str:
     count, length = field.values.shape
     shown = axis if axis is not None and len(axis.values) == length else Field("index", "index", _index(length))
     header = [_header(shown.key, shown.unit), *(_header(f"{field.key} {n}", field.unit) for n in range(1, count + 1))]
-    return _csv(header, [[x, *ys] for x, ys in zip(shown.values.tolist(), field.values.T.tolist(), strict=True)])
+    rows = zip(shown.values.tolist(), field.values.T.tolist(), strict=True)
+    return _csv(header, []) + "".join([f"{x!r},{','.join(map(repr, ys))}\n" for x, ys in rows])
 
 
 def _index(length: int) -> Any:

@@ -15,7 +15,7 @@ from sdl.fair._units import ucum
 from sdl.fair.exports import ExportedFile
 from sdl.fair.exports._maiml_data import conditions, readings
 from sdl.fair.exports._maiml_xml import Writer, add, root, text_property, to_bytes
-from sdl.fair.exports._parts import file_stem, organisation_of, unique, write_bytes
+from sdl.fair.exports._parts import file_stem, organisation_of, own_version, unique, write_bytes
 from sdl.fair.record import CampaignRecord, Instrument, RunInfo, TrialInfo
 
 __all__ = ["document", "write"]
@@ -70,7 +70,7 @@ def _document(
     }.items():
         text_property(about, key, text)
     creator = writer.object(about, "creator", "creator", "sdl", lasting=True)
-    text_property(creator, "version", next((s.version for s in record.software if s.name == "sdl"), ""))
+    text_property(creator, "version", own_version(record))
     writer.reference(creator, "vendorRef", "vendor0")
     for number, _ in enumerate(devices):
         writer.reference(creator, "instrumentRef", f"instrument{number}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sdl.fair.exports import ExportedFile
 from sdl.fair.exports._parts import json_text, released_on, write_bytes
-from sdl.fair.exports._rde_meta import definitions, invoice, invoice_schema, metadata
+from sdl.fair.exports._rde_meta import Quantities, definitions, invoice, invoice_schema, metadata, quantities
 from sdl.fair.exports._rde_rules import faults
 from sdl.fair.exports._rde_tile import campaign_files, measuring, trial_files
 from sdl.fair.record import CampaignRecord, TrialInfo
@@ -60,16 +60,21 @@ def _zip(record: CampaignRecord, trials: Sequence[TrialInfo]) -> bytes:
 
 
 def _members(record: CampaignRecord, trials: Sequence[TrialInfo]) -> Iterator[tuple[str, bytes | str]]:
-    yield "tasksupport/metadata-def.json", json_text(definitions(record))
+    known = quantities(record)
+    yield "tasksupport/metadata-def.json", json_text(definitions(known))
     yield "tasksupport/invoice.schema.json", json_text(invoice_schema())
-    yield from _tile("", record, None, campaign_files(record))
+    yield from _tile("", record, None, known, campaign_files(record))
     for number, trial in enumerate(trials, 1):
-        yield from _tile(f"divided/{number:04}/", record, trial, trial_files(record, trial))
+        yield from _tile(f"divided/{number:04}/", record, trial, known, trial_files(record, trial))
 
 
 def _tile(
-    place: str, record: CampaignRecord, trial: TrialInfo | None, files: Mapping[str, bytes | str]
+    place: str,
+    record: CampaignRecord,
+    trial: TrialInfo | None,
+    known: Quantities,
+    files: Mapping[str, bytes | str],
 ) -> Iterator[tuple[str, bytes | str]]:
     yield f"{place}invoice/invoice.json", json_text(invoice(record, trial))
-    yield f"{place}meta/metadata.json", json.dumps(metadata(record, trial), ensure_ascii=False, indent=1) + "\n"
+    yield f"{place}meta/metadata.json", json.dumps(metadata(record, trial, known), ensure_ascii=False, indent=1) + "\n"
     yield from ((f"{place}{name}", content) for name, content in files.items())

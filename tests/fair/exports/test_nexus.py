@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +19,7 @@ from support.released import made_record, run_of, with_runs
 from support.validators import validate
 
 from sdl.fair.exports import nexus
+from sdl.fair.exports._hdf import HdfWriter
 from sdl.fair.record import CampaignRecord
 
 
@@ -131,3 +134,38 @@ def test_equal_records_give_equal_bytes(released: Path, tmp_path: Path) -> None:
     nexus.write(made_record(), tmp_path)
     for path in (released / "nexus").iterdir():
         assert path.read_bytes() == (tmp_path / "nexus" / path.name).read_bytes()
+
+
+def test_the_version_of_sdl_is_told(soft: CampaignRecord, tmp_path: Path) -> None:
+    """A campaign that was really run names the program and its version, as the session has it on record."""
+    (file, *_) = nexus.write(soft, tmp_path)
+    with h5py.File(tmp_path / file.path) as read:
+        program = read["entry_1/process/program"]
+        assert (program.asstr()[()], program.attrs["version"]) == ("sdl", version("self-driving-lab"))
+
+
+def test_a_file_is_what_h5py_itself_would_write(tmp_path: Path) -> None:
+    """Objects made by the calls of the HDF5 library are, byte by byte, those of h5py's own classes."""
+    numbers, texts = np.arange(3000.0).reshape(3, 1000), np.array(["測定 🧪", ""], dtype=object)
+    hdf, whole = HdfWriter(), io.BytesIO()
+    for _ in range(2):  # a writer is used again and again
+        root = hdf.open()
+        group = hdf.group(root, "g")
+        hdf.attribute(group, "NX_class", "NXdata")
+        hdf.list_attribute(group, "axes", ["time", "."])
+        hdf.list_attribute(group, "time_indices", [0])
+        hdf.text(group, "title", "a\0b")
+        for name, values in (("n", numbers), ("t", texts), ("whole", 7), ("yes", True)):
+            hdf.attribute(hdf.array(group, name, values), "units", "nm")
+        content = hdf.close()
+    with h5py.File(whole, "w", libver=("v108", "v110")) as file:
+        group = file.create_group("g")
+        group.attrs["NX_class"] = "NXdata"
+        group.attrs["axes"] = ["time", "."]
+        group.attrs["time_indices"] = [0]
+        group.create_dataset("title", data="ab")
+        group.create_dataset("n", data=numbers, compression="gzip", shuffle=True).attrs["units"] = "nm"
+        group.create_dataset("t", data=texts.astype(h5py.string_dtype("utf-8"))).attrs["units"] = "nm"
+        group.create_dataset("whole", data=7).attrs["units"] = "nm"
+        group.create_dataset("yes", data=True).attrs["units"] = "nm"
+    assert content == whole.getvalue()
