@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sdl.bench import exact
 from sdl.bench.search import STARTS, Found
 from sdl.bench.tasks import PoolTask
+from sdl.campaign.rehearsal.quote import chance
 
 __all__ = [
     "Figure",
@@ -172,13 +173,12 @@ def overall(tasks: Sequence[PoolTask], found: Mapping[str, Searches]) -> Overall
 
 
 def reached_curve(found: Searches, cap: int) -> tuple[Array, Array, Array]:
-    """Share of searches that had found a top row after 1, 2 … cap evaluations, with a 90 % interval (Wilson 1927)."""
+    """Share of searches that had found a top row after 1, 2 … cap evaluations, with a 90 % interval."""
     steps = np.arange(1, cap + 1)
-    share = (counts(found)[:, None] <= steps[None, :]).mean(axis=0)
-    n, z = len(found), 1.6449
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return share, np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    hits = (counts(found)[:, None] <= steps[None, :]).sum(axis=0)
+    chances = [chance(int(number), len(found)) for number in hits]
+    share, low, high = np.array([(c.share, c.low, c.high) for c in chances]).T
+    return share, low, high
 
 
 def spread_curve(found: Searches, cap: int) -> tuple[Array, Array, Array]:

@@ -10,8 +10,10 @@ from sdl.journal import Entry, Request, Store, kinds
 from sdl.journal.actions import ActionState, ActionStatus, in_words
 from sdl.journal.state import CampaignState, TrialState, fold_all
 
-__all__ = ["Doubt", "actions_state", "has_session", "list_doubts", "open_in"]
+__all__ = ["RESOLVE", "Doubt", "actions_state", "has_session", "list_doubts", "open_in"]
 
+RESOLVE: Final = "resolve"
+"""Kind of the request that asks a session to settle one; its body has `action`, `verdict`, `by` and `note`."""
 _KINDS: Final = kinds.KINDS - {kinds.DOCUMENT}
 """What the state of actions depends on; documents are many, and none of it."""
 
@@ -81,7 +83,7 @@ def list_doubts(store: Store, campaign: str) -> list[Doubt]:
     """
     alive = has_session(store, campaign)  # before the state: what a session ends meanwhile is no doubt
     state = actions_state(store, campaign)
-    asked = {str(r.body.get("action")): r for r in store.requests(campaign) if r.kind == "resolve"}
+    asked = {str(r.body.get("action")): r for r in store.requests(campaign) if r.kind == RESOLVE}
     found = [
         Doubt(campaign, state.name, action, asked=asked.get(action.id))
         for trial in state.trials.values()

@@ -19,6 +19,7 @@ from sdl.model import (
     Scalar,
     Source,
 )
+from sdl.model.measured import sem_in
 from sdl.model.units import convert
 
 __all__ = ["source_from_table", "with_tables"]
@@ -212,5 +213,4 @@ def _differences(values: Sequence[float], unit: str | None, to: str) -> tuple[fl
         raise InputError("a standard error is not below 0")
     if unit is None or unit == to:
         return tuple(values)
-    zero = convert(0.0, unit, to)
-    return tuple(abs(convert(value, unit, to) - zero) for value in values)
+    return tuple(sem_in(value, unit, to) for value in values)

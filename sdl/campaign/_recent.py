@@ -1,4 +1,4 @@
-"""Entries of trials under way, kept at hand so that an analysis need not wait for the disk and read them again."""
+"""What a session keeps at hand of its trials, so that nothing is read or built twice."""
 
 from __future__ import annotations
 
@@ -7,10 +7,31 @@ import threading
 import orjson
 
 from sdl.journal import Entry, kinds
+from sdl.journal.state import CampaignState, TrialState
+from sdl.model import Trial
 
-__all__ = ["RecentEntries"]
+__all__ = ["KnownTrials", "RecentEntries"]
 
 _ENDS = frozenset({kinds.TRIAL_OBSERVED, kinds.TRIAL_INFEASIBLE, kinds.TRIAL_FAILED, kinds.TRIAL_REJECTED})
+
+
+class KnownTrials:
+    """What the planner is told of a campaign's trials."""
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        """Last entry that is in what the planner is told."""
+        self._built: dict[int, tuple[TrialState, Trial]] = {}
+
+    def trials(self, state: CampaignState) -> list[Trial]:
+        """Every trial as planners see it; those that have not changed since the last time are not built again."""
+        known = []
+        for number, trial in state.trials.items():
+            built = self._built.get(number)
+            if built is None or built[0] is not trial:
+                built = self._built[number] = (trial, trial.as_trial())
+            known.append(built[1])
+        return known
 
 
 class RecentEntries:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sdl.journal import kinds
 from sdl.journal.runs import runs_of
 from sdl.model import Infeasible, Outcome, SdlError, TrialStatus
-from sdl.model.units import convert
+from sdl.model.measured import in_unit
 
 if TYPE_CHECKING:
     from sdl.campaign.coordinator import Coordinator
@@ -130,9 +130,10 @@ class Analyst:
             if objective.name not in told:
                 given = ", ".join(sorted(told)) or "none"
                 raise SdlError(f"it gives no outcome {objective.name!r}; it gives: {given}")
-            outcome = told[objective.name]
-            if outcome.unit != objective.unit:
-                told[objective.name] = _converted(outcome, objective.unit)
+            try:
+                told[objective.name] = in_unit(told[objective.name], objective.unit)
+            except ValueError as error:
+                raise SdlError(str(error)) from None
         return told
 
     async def fail(self, number: int, message: str, device: str, unrecorded: Entries = ()) -> None:
@@ -145,12 +146,3 @@ class Analyst:
         ending = (_KINDS[status], {"trial": number, **body, "lab_seconds": campaign.lab_seconds})
         await campaign.record_all([*unrecorded, ending])
         campaign.trial_ended(status)
-
-
-def _converted(outcome: Outcome, unit: str) -> Outcome:
-    try:
-        zero = convert(0.0, outcome.unit, unit)
-        sem = None if outcome.sem is None else abs(convert(outcome.sem, outcome.unit, unit) - zero)
-        return Outcome(value=convert(outcome.value, outcome.unit, unit), sem=sem, unit=unit)
-    except ValueError as error:
-        raise SdlError(str(error)) from None

@@ -20,19 +20,15 @@ from sdl.campaign.scheduling.problem import (
     StationNow,
     Task,
 )
-from sdl.campaign.scheduling.ready import Mode, due, wake_at
+from sdl.campaign.scheduling.ready import Mode, astray, due, wake_at
 from sdl.campaign.scheduling.rule import plan_by_rule
 from sdl.campaign.turns import Claim
 from sdl.lab.spec import LabSpec
 from sdl.protocols import Clock
 from sdl.virtual import on_virtual_time
 
-__all__ = ["Board", "Party", "Stand", "Wish", "slack"]
+__all__ = ["Board", "Party", "Stand", "Wish"]
 
-_SLACK = 0.05
-"""Part of a step's duration by which it may end early before the schedule is made anew."""
-_LEAST_SLACK = 2.0
-"""The same in lab seconds, at least."""
 _HURRIED, _UNHURRIED = 0.12, 10.0
 """Wall seconds for a look ahead."""
 _LEAST_WAIT, _VIRTUAL_WAIT = 0.05, 1.0
@@ -227,7 +223,8 @@ class Board:
     async def _turn(self) -> float | None:
         """Grant what is due; returns the lab time of the next look."""
         situation = self.situation()
-        if self._is_stale(situation):
+        surprised, self.surprised = self.surprised, False
+        if astray(situation, None if surprised else self.schedule):
             self.schedule = await self._plan(situation)
             situation = self.situation()
         schedule = self.schedule
@@ -290,23 +287,6 @@ class Board:
         ahead = await asyncio.to_thread(plan_ahead, situation, hint=by_rule, time_limit=limit)
         return ahead or by_rule
 
-    def _is_stale(self, situation: Situation) -> bool:
-        """Whether what has happened is not what the schedule foresaw."""
-        schedule, surprised = self.schedule, self.surprised
-        self.surprised = False
-        if schedule is None or surprised:
-            return bool(situation.jobs)
-        planned = {(item.job, item.index): item for item in schedule.planned}
-        for job in situation.jobs:
-            if job.coming == len(job.tasks):
-                continue
-            item = planned.get((job.id, job.coming))
-            if item is None or not situation.lab.stations[item.station].usable:
-                return True
-            if situation.now > item.start + slack(item.end - item.start):
-                return True
-        return False
-
     def situation(self) -> Situation:
         """What the scheduler has to know, as it is at this moment."""
         now = self._clock.now()
@@ -334,8 +314,3 @@ class Board:
             taken |= Counter(party.taken(mine))  # every campaign looks at the whole lab
         taken.update(place for stand in self._stands() for place in stand.also)
         return taken
-
-
-def slack(seconds: float) -> float:
-    """Lab seconds by which a step of some length may be off before that matters."""
-    return max(_LEAST_SLACK, _SLACK * seconds)

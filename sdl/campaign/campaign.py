@@ -156,10 +156,10 @@ class Campaign:
                 if not one.id:
                     one.id = new_campaign_id()
                     store.create(one.id, its.spec.name)
-                if not one._has_ended(store):
-                    if its.spec.learn_from:
-                        its = with_prior(its, store, store.state(one.id))
-                    seats.append(Seat(its, one.id, _guarded(on_event, control), feed or Feed()))
+                state = store.state(one.id)
+                if not _has_ended(state, its):
+                    its = with_prior(its, store, state)
+                    seats.append(Seat(its, state, _guarded(on_event, control), feed or Feed()))
             secret = None if key is None else Path(key)
 
             def session(clock: VirtualClock | None = None) -> Coroutine[Any, Any, None]:
@@ -167,15 +167,6 @@ class Campaign:
 
             if seats:
                 _in_thread(lambda: run_virtually(session) if virtual else asyncio.run(session()), control)
-
-    def _has_ended(self, store: Store) -> bool:
-        """Whether the campaign has ended and its file asks for nothing more."""
-        assert self._loaded is not None
-        state = store.state(self.id)
-        if state.spec is None or state.status != "ended" or state.count(*_PENDING):
-            return False
-        changed = amendments(state, self._loaded)
-        return not changed or ended(state, self._loaded.spec, state.lab_seconds) is not None
 
     @property
     def state(self) -> CampaignState:
@@ -237,6 +228,13 @@ def _together(campaigns: Sequence[Campaign]) -> list[LoadedCampaign]:
     if faults:
         raise InputError("; ".join(faults))
     return loaded
+
+
+def _has_ended(state: CampaignState, loaded: LoadedCampaign) -> bool:
+    """Whether a campaign has ended and its file asks for nothing more."""
+    if state.spec is None or state.status != "ended" or state.count(*_PENDING):
+        return False
+    return not amendments(state, loaded) or ended(state, loaded.spec, state.lab_seconds) is not None
 
 
 _PENDING = (TrialStatus.PROPOSED, TrialStatus.APPROVED, TrialStatus.RUNNING)

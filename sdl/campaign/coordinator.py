@@ -11,11 +11,11 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sdl.campaign._recent import RecentEntries
-from sdl.campaign.control import Control
+from sdl.campaign._recent import KnownTrials, RecentEntries
+from sdl.campaign._taken import Shared, Taken, stations_of
 from sdl.campaign.files import LoadedCampaign
 from sdl.campaign.jobs import needs_planning
 from sdl.campaign.keeping import Short
@@ -25,20 +25,16 @@ from sdl.campaign.seeds import derive_seed
 from sdl.campaign.settling import JournalRecorder, Settling, advice_on
 from sdl.campaign.trial import Opened, PauseNeeded, TrialRunner, approval
 from sdl.campaign.turns import StationTurns, Turns
-from sdl.journal import Entry, Store, Writer, kinds
-from sdl.journal.state import CampaignState, TrialState, fold
+from sdl.journal import Entry, kinds
+from sdl.journal.state import CampaignState, fold
 from sdl.lab.host import StationHost
 from sdl.lab.procedure import BoundStep
 from sdl.lab.spec import OnInterrupt
-from sdl.model import Exhausted, SdlError, Trial, TrialStatus
-from sdl.protocols import Clock
+from sdl.model import Exhausted, SdlError, TrialStatus
 from sdl.virtual import on_virtual_time, outside
 
 if TYPE_CHECKING:
     from sdl.campaign.board import Board
-    from sdl.campaign.keeping import Keeping
-    from sdl.campaign.safety import Safety
-    from sdl.campaign.workers import Workers
 
 __all__ = ["Coordinator", "OnEvent"]
 
@@ -56,74 +52,69 @@ _AFTER_ABORT = 1.0
 """Wall seconds in which trials may record how they ended, once their plans are stopped."""
 
 
+@dataclass
+class _Reasons:
+    """Why a campaign goes no further."""
+
+    pause: PauseNeeded | None = None
+    """Why no further step begins, and it pauses."""
+    short: PauseNeeded | None = None
+    """Why no further trial begins, and it pauses once those in flight have come as far as they can."""
+    exhausted: str = ""
+    """Why the planner has nothing left to propose."""
+    faults: int = 0
+    """Trials in a row that the equipment failed."""
+
+
 class Coordinator:
-    """Runs one campaign on open stations until it ends, pauses or aborts."""
+    """Runs one campaign on open stations until it ends, pauses or aborts.
+
+    Args:
+        taken: the campaign.
+        shared: the open lab.
+        planner: of the campaign.
+        answer: what to do with interrupted steps that say `ask`.
+        rank: its place among the campaigns that run together.
+    """
 
     def __init__(
-        self,
-        loaded: LoadedCampaign,
-        store: Store,
-        writer: Writer,
-        state: CampaignState,
-        stations: Mapping[str, StationHost],
-        planner: PlannerHost,
-        clock: Clock,
-        control: Control,
-        on_event: OnEvent,
-        answer: OnInterrupt | None = None,
-        safety: Safety | None = None,
-        workers: Workers | None = None,
-        keeping: Keeping | None = None,
-        board: Board | None = None,
-        rank: int = 0,
+        self, taken: Taken, shared: Shared, planner: PlannerHost, answer: OnInterrupt | None = None, rank: int = 0
     ) -> None:
-        self.spec = loaded.spec
-        self.procedure = loaded.procedure
-        self.store = store
-        self.writer = writer
-        self._state = state
+        self.spec, self.procedure = taken.loaded.spec, taken.loaded.procedure
+        self.store, self.writer = taken.store, taken.writer
+        self.stations: Mapping[str, StationHost] = {n: shared.stations[n] for n in stations_of([taken.loaded])}
+        self.clock, self.control, self.workers, self._safety = (
+            shared.clock, shared.control, shared.workers, shared.safety,
+        )  # fmt: skip
+        self._planner, self._known, self._on_event = planner, KnownTrials(taken.state.seq), taken.on_event
+        self._state = taken.state
         self._noted: deque[Entry] = deque()
         """Entries of stations that are not in the state yet."""
-        self.stations = stations
-        self.control = control
-        self._planner = planner
-        self.clock = clock
-        self._on_event = on_event
-        self._order = asyncio.Lock()
-        self._lab_seconds_before = state.lab_seconds
-        self._opened_at = clock.now()
-        self._pause_reason: PauseNeeded | None = None
-        self._exhausted = ""
-        self._short: PauseNeeded | None = None
-        """Why no further trial begins, and the campaign pauses once those in flight have come as far as they can."""
-        self._faults_in_a_row = 0
+        self._lab_seconds_before, self._opened_at = taken.state.lab_seconds, shared.clock.now()
         self.recent = RecentEntries()
+        self.recorder = JournalRecorder(taken.writer, self.note)
+        """What stations of this process record goes through it."""
+        self._loop = asyncio.get_running_loop()
+        self._wake: asyncio.Event | None = None
+        self._order = asyncio.Lock()
         self.proposing = asyncio.Lock()
         """Held while a proposal is made and recorded: no other trial may take its number."""
         self._opening = False
         """A proposal is being recorded: from here on its trial has to be taken up, whatever is asked meanwhile."""
-        self._told_seq = state.seq
-        """Last entry that is in what the planner is told."""
-        self._told: dict[int, tuple[TrialState, Trial]] = {}
-        self._loop = asyncio.get_running_loop()
-        self._wake: asyncio.Event | None = None
-        self.recorder = JournalRecorder(writer, self.note)
-        """What stations of this process record goes through it."""
-        self.settling = Settling(self)
+        self._why = _Reasons()
         self.tripped: dict[str, str] = {}
         """Station → interlock that stopped it."""
         self.out: dict[str, str] = {}
         """Station → why nothing begins there any more in this session."""
-        self._safety = safety
-        self.workers = workers
-        self.keeping = keeping
-        """Keeps samples and stock; None where the procedure has neither."""
-        if keeping is not None:
-            keeping.begin(self)
+        self.concluded = False
         self.mates: tuple[Coordinator, ...] = (self,)
         """The campaigns that run on the lab together, in this process and loop; this one among them."""
-        self.concluded = False
-        self.turns = _turns(self, loaded, board, rank)
+        self.settling = Settling(self)
+        self.keeping = taken.keeping
+        """Keeps samples and stock; None where the procedure has neither."""
+        if self.keeping is not None:
+            self.keeping.begin(self)
+        self.turns = _turns(self, taken.loaded, shared.board, rank)
         self._trials = TrialRunner(self, answer)
 
     @property
@@ -199,7 +190,7 @@ class Coordinator:
             self._state = fold(self.state, entry)
             self.recent.note(entry)
             self._on_event(entry, self.state)
-        self._told_seq = entries[-1].seq
+        self._known.seq = entries[-1].seq
         return entries
 
     async def run(self) -> None:
@@ -236,7 +227,7 @@ class Coordinator:
                 if self.stopping:
                     self.settling.pulse()
                 elif running and asking is None and self.settling.waiting + self.turns.waiting == len(running):
-                    self._pause_reason = self._pause_reason or self._short
+                    self._why.pause = self._why.pause or self._why.short
                     self.need_pause(*advice_on([doubt for mate in self.mates for doubt in mate.state.doubts()]))
                     self.settling.pulse()
         finally:
@@ -258,7 +249,7 @@ class Coordinator:
     @property
     def stopping(self) -> bool:
         """Whether no further step should begin."""
-        return bool(self.control.pausing or self.control.aborting or self._pause_reason)
+        return bool(self.control.pausing or self.control.aborting or self._why.pause)
 
     def stops(self, step: BoundStep) -> bool:
         """Whether a step should not begin any more. What must not be kept waiting is gone on with in a pause."""
@@ -267,7 +258,7 @@ class Coordinator:
     @property
     def interlocked(self) -> bool:
         """Whether interlocks have to be checked before a step."""
-        return self._safety is not None and self._safety.interlocked
+        return self._safety.interlocked
 
     async def check_interlocks(self, station: str) -> None:
         """Read what the interlocks of a station look at, before a step begins there.
@@ -275,12 +266,11 @@ class Coordinator:
         Raises:
             PauseNeeded: one of them is violated.
         """
-        if self._safety is not None:
-            await self._safety.check(station, self)
+        await self._safety.check(station, self)
 
     def abort_if_stopped(self) -> None:
         """Abort at once when somebody has called `sdl stop`, rather than at the watchdog's next look."""
-        if self._safety is not None and (reason := self._safety.stopped()):
+        if reason := self._safety.stopped():
             self.control.abort(reason)
 
     async def pause_for(self, seconds: float) -> None:
@@ -293,13 +283,13 @@ class Coordinator:
             await _cancelled(timer)
 
     def _ending(self) -> Ending | None:
-        if self._exhausted:
-            return Ending("exhausted", self._exhausted)
+        if self._why.exhausted:
+            return Ending("exhausted", self._why.exhausted)
         return ended(self.state, self.spec, self.lab_seconds)
 
     def _wants_more(self, running: int) -> bool:
         room = running < self.spec.in_flight and self.turns.room
-        return not self.stopping and room and self._short is None and self._ending() is None
+        return not self.stopping and room and self._why.short is None and self._ending() is None
 
     async def _ask(self) -> Opened | None:
         async with self.proposing:
@@ -312,18 +302,18 @@ class Coordinator:
         """
         number = len(self.state.trials) + 1
         seed = derive_seed(self.spec.seed, "propose", number)
-        known = self._told_seq
+        known = self._known.seq
         try:
-            proposals = await self._planner.propose(self._known_trials(), 1, seed)
+            proposals = await self._planner.propose(self._known.trials(self.state), 1, seed)
         except Exhausted as error:
-            self._exhausted = str(error)
+            self._why.exhausted = str(error)
             return None
         except PlannerFailure as error:
             await self.record(kinds.PLANNER_FAULT, {"planner": self._planner.identity["name"], "message": str(error)})
             self.need_pause(str(error), "mend the planner or choose another with --set planner=NAME, then run again")
             return None
         if not proposals:
-            self._exhausted = "the planner has nothing left to propose"
+            self._why.exhausted = "the planner has nothing left to propose"
             return None
         proposed = {
             "trial": number,
@@ -338,7 +328,7 @@ class Coordinator:
                 reserved = await self.keeping.reserve(number, proposals[0].parameters) if self.keeping else []
             except Short as error:
                 # What has been begun is not left lying about for it.
-                self._short = PauseNeeded(str(error), "say what you have put there, then run the campaign again")
+                self._why.short = PauseNeeded(str(error), "say what you have put there, then run the campaign again")
                 return None
             self._opening = True
             try:
@@ -355,16 +345,6 @@ class Coordinator:
                 self._opening = False
         return opened
 
-    def _known_trials(self) -> list[Trial]:
-        """Every trial as planners see it; those that have not changed since the last time are not built again."""
-        known = []
-        for number, trial in self.state.trials.items():
-            kept = self._told.get(number)
-            if kept is None or kept[0] is not trial:
-                kept = self._told[number] = (trial, trial.as_trial())
-            known.append(kept[1])
-        return known
-
     def _settle(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         """Take the results of finished trials; returns those still under way."""
         for task in [t for t in running if t.done()]:
@@ -378,9 +358,9 @@ class Coordinator:
     def _drain(self, needed: PauseNeeded) -> None:
         """A trial can only go on with a person: pause, at once or when the trials that can go on have ended."""
         if needed.drains and self.turns.shares and not self.control.aborting:
-            self._short = self._short or needed
+            self._why.short = self._why.short or needed
         else:
-            self._pause_reason = self._pause_reason or needed
+            self._why.pause = self._why.pause or needed
 
     def put_out(self, station: str, why: str) -> None:
         """Let nothing begin on a station any more in this session: a fault there lasts, or it may not be safe."""
@@ -399,16 +379,16 @@ class Coordinator:
 
     def trial_ended(self, status: TrialStatus) -> None:
         """Count trials that the equipment failed, and pause after too many in a row."""
-        self._faults_in_a_row = self._faults_in_a_row + 1 if status is TrialStatus.FAILED else 0
-        if self._faults_in_a_row >= self.spec.max_consecutive_faults:
+        self._why.faults = self._why.faults + 1 if status is TrialStatus.FAILED else 0
+        if self._why.faults >= self.spec.max_consecutive_faults:
             self.need_pause(
-                f"{self._faults_in_a_row} trials in a row failed through the equipment",
+                f"{self._why.faults} trials in a row failed through the equipment",
                 "look at the equipment (sdl show says what failed), then run the campaign again",
             )
 
     def need_pause(self, message: str, advice: str) -> None:
         """Let no further step begin, and pause with a message and advice."""
-        self._pause_reason = self._pause_reason or PauseNeeded(message, advice)
+        self._why.pause = self._why.pause or PauseNeeded(message, advice)
 
     async def _abort_stations(self, running: set[asyncio.Task[None]]) -> None:
         stopping = (station.abort(self.control.aborting) for station in self.stations.values())
@@ -432,7 +412,7 @@ class Coordinator:
                 for name, said in result.items()
                 if said != "safe"
             ]
-        if complaints and self._safety is not None:
+        if complaints:
             self._safety.keep_card()
         return complaints
 
@@ -443,10 +423,9 @@ class Coordinator:
 
     async def _conclude(self) -> None:
         """Write how it stopped. Whatever the way, the stations are left safe."""
-        if self._safety is not None:
-            await self._safety.settled()
+        await self._safety.settled()
         await self.settling.answer_requests()
-        self._pause_reason = self._pause_reason or self._short
+        self._why.pause = self._why.pause or self._why.short
         ending = None if self.control.aborting or self._pending() else self._ending()
         cause = "aborted" if self.control.aborting else "ended" if ending else "paused"
         self.concluded = True
@@ -457,10 +436,10 @@ class Coordinator:
                 "go to the instrument and make it safe by hand, then run the campaign again",
             )
         if self.control.aborting:
-            message = "; ".join([self.control.aborting, *(str(self._pause_reason) for _ in complaints[:1])])
+            message = "; ".join([self.control.aborting, *(str(self._why.pause) for _ in complaints[:1])])
             await self.record(kinds.CAMPAIGN_ABORTED, {"message": message})
-        elif self._pause_reason is not None:
-            reason = self._pause_reason
+        elif self._why.pause is not None:
+            reason = self._why.pause
             await self.record(kinds.CAMPAIGN_PAUSED, {"message": reason.message, "advice": reason.advice})
         elif ending is not None:
             await self.record(kinds.CAMPAIGN_ENDED, {"rule": ending.rule, "message": ending.message})

@@ -6,18 +6,17 @@ what holds. A session that runs has the campaign's lease and writes it; where no
 
 from __future__ import annotations
 
-import math
-import re
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sdl.campaign._doubt import actions_state, has_session
-from sdl.campaign.doubts import NotAnswered, signed
-from sdl.journal import Entry, LeaseHeld, Store, kinds
+from sdl.campaign import asking
+from sdl.campaign._doubt import actions_state
+from sdl.campaign.asking import ANSWER_S, Said, Statement
+from sdl.campaign.doubts import signed
+from sdl.journal import Entry, Store, kinds
 from sdl.journal.state import CampaignState, TrialState
 from sdl.model import FileFault, InputError, Outcome, TrialStatus
-from sdl.model.units import convert
+from sdl.model.measured import read_outcome
 from sdl.plugins import suggest
 
 __all__ = ["REQUEST", "Said", "annotation", "asked_entries", "correction", "put_on_record", "withdrawal"]
@@ -25,17 +24,9 @@ __all__ = ["REQUEST", "Said", "annotation", "asked_entries", "correction", "put_
 REQUEST: Final = "entry"
 """Kind of the request that asks a session to put one of these on record; its body has the `kind` and `body`."""
 
-_ANSWER_S: Final = 10.0
-"""Wall seconds in which a session answers."""
-_LOOK_S: Final = 0.1
-"""Wall seconds between two looks for its answer."""
 _LONGEST: Final = 10_000
 """Characters of a reason or a note."""
 _SAID: Final = frozenset({kinds.TRIAL_CORRECTED, kinds.TRIAL_ANNOTATED, kinds.CAMPAIGN_WITHDRAWN})
-_PLUS_MINUS: Final = re.compile(r"±|\+/-|\+-")
-
-Said = tuple[str, dict[str, Any]]
-"""Kind and body of an entry."""
 
 
 # ── the entries ──
@@ -126,34 +117,17 @@ def _corrected(trial: TrialState, text: str) -> tuple[str, Outcome]:
     Raises:
         ValueError: it cannot be read, or the trial has no such outcome.
     """
-    name, equals, rest = text.partition("=")
-    name = name.strip()
-    parts = [part.split(maxsplit=1) for part in _PLUS_MINUS.split(rest)]
-    if not equals or not 1 <= len(parts) <= 2 or not all(parts):
+    name, equals, rest = (part.strip() for part in text.partition("="))
+    if not equals or not rest:
         raise ValueError(f"--set {text!r}: write it as in NAME=VALUE, 'peak=451.2 nm' or 'peak=451.2 ± 0.3 nm'")
     if name not in trial.outcomes:
         raise ValueError(f"trial {trial.number} has no outcome {name!r}{suggest(name, list(trial.outcomes))}")
     old = trial.outcomes[name]
-    numbers, units = [_number(part[0], text) for part in parts], [part[1].strip() for part in parts if len(part) > 1]
-    # `451.2 ± 0.3 nm` has one unit for both, `0.45 um ± 2 nm` one for each.
-    first, last = (units[0], units[-1]) if units else (old.unit, old.unit)
-    sem = old.sem
-    if len(numbers) == 2:
-        if numbers[1] < 0:
-            raise ValueError(f"--set {text!r}: a standard error is not below 0")
-        # As a difference: 0.5 degC of it are 0.5 K.
-        sem = abs(convert(numbers[1], last, old.unit) - convert(0.0, last, old.unit))
-    return name, Outcome(value=convert(numbers[0], first, old.unit), sem=sem, unit=old.unit)
-
-
-def _number(text: str, given: str) -> float:
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"--set {given!r}: {text!r} is not a finite number")
-    return value
+        new = read_outcome(rest, old.unit)
+    except ValueError as error:
+        raise ValueError(f"--set {text!r}: {error}") from error
+    return name, new if new.sem is not None else new.model_copy(update={"sem": old.sem})
 
 
 # ── putting them on record ──
@@ -177,7 +151,7 @@ def asked_entries(state: CampaignState, body: Mapping[str, Any]) -> list[Said]:
     return [(str(kind), dict(said))]
 
 
-def put_on_record(store: Store, campaign: str, said: Said, *, wait: float = _ANSWER_S) -> Entry:
+def put_on_record(store: Store, campaign: str, said: Said, *, wait: float = ANSWER_S) -> Entry:
     """Put an entry of this module on record, by the session that runs or in its absence; return it.
 
     Args:
@@ -191,47 +165,9 @@ def put_on_record(store: Store, campaign: str, said: Said, *, wait: float = _ANS
         InputError: the session refused.
     """
     kind, body = said
-    seq = actions_state(store, campaign).seq
-    end = time.monotonic() + wait
-    request: int | None = None
-    while True:
-        if not has_session(store, campaign):
-            try:
-                with store.writer(campaign) as writer:
-                    # A session that has just ended may have written it.
-                    entry = _recorded(store, campaign, said, seq) or writer.append(kind, body)
-                _close(store, request, "put on record without a session")
-                return entry
-            except LeaseHeld:
-                pass
-        if request is None:
-            request = store.request(campaign, REQUEST, {"kind": kind, "body": body})
-        if answer := _answer(store, campaign, request):
-            if found := _recorded(store, campaign, said, seq):
-                return found
-            raise InputError(f"the session that runs the campaign refused: {answer}")
-        if time.monotonic() > end:
-            _close(store, request, "given up: it was not answered in time")
-            if found := _recorded(store, campaign, said, seq):
-                return found
-            raise NotAnswered(
-                f"the campaign runs, and its session did not answer within {wait:g} s; nothing is on record. "
-                "Say it again later, or once the campaign has paused"
-            )
-        time.sleep(_LOOK_S)
 
+    def found(later: Sequence[Entry]) -> Entry | None:
+        return next((entry for entry in later if {k: v for k, v in entry.body.items() if k != "origin"} == body), None)
 
-def _answer(store: Store, campaign: str, request: int) -> str:
-    asked = store.requests(campaign, open_only=False)
-    return next((one.answer for one in asked if one.id == request and one.taken_at), "")
-
-
-def _close(store: Store, request: int | None, text: str) -> None:
-    if request is not None:
-        store.answer(request, text)
-
-
-def _recorded(store: Store, campaign: str, said: Said, after: int) -> Entry | None:
-    kind, body = said
-    later = store.entries(campaign, after=after, kinds={kind})
-    return next((entry for entry in later if {k: v for k, v in entry.body.items() if k != "origin"} == body), None)
+    statement = Statement(REQUEST, {"kind": kind, "body": body}, entries=lambda: [said], shown_by=kind, found=found)
+    return asking.put_on_record(store, actions_state(store, campaign), statement, wait=wait)

@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sdl.campaign.board import Board, Stand, Wish, slack
+from sdl.campaign.board import Board, Stand, Wish
 from sdl.campaign.jobs import declared, measured, set_up_for, tasks_of, units_of
 from sdl.campaign.scheduling.durations import Durations
 from sdl.campaign.scheduling.problem import Job, Schedule, Task
-from sdl.campaign.scheduling.ready import Mode
+from sdl.campaign.scheduling.ready import Mode, slack
 from sdl.campaign.turns import Claim
 from sdl.journal import kinds
 from sdl.lab.procedure import Procedure

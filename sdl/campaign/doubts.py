@@ -1,8 +1,4 @@
-"""Actions in doubt: what is known of them, and what a person says became of them.
-
-A session that runs holds the campaign's lease and alone may write. It is asked through the store's inbox and answers
-within a second. Where none runs, the person's word is written at once.
-"""
+"""Actions in doubt: what is known of them, and what a person says became of them."""
 
 from __future__ import annotations
 
@@ -11,32 +7,26 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sdl.campaign._doubt import Doubt, actions_state, has_session, list_doubts, open_in
-from sdl.journal import LeaseHeld, Store, kinds
+from sdl.campaign._doubt import RESOLVE, Doubt, actions_state, has_session, list_doubts, open_in
+from sdl.campaign.asking import ANSWER_S, NotAnswered, Statement, put_on_record
+from sdl.journal import Store, kinds
 from sdl.journal.actions import ActionState, ActionStatus, cut_off
 from sdl.journal.state import CampaignState, TrialState
-from sdl.model import InputError, SdlError
+from sdl.model import InputError
 
 __all__ = [
-    "VERDICTS", "Doubt", "NotAnswered", "find_doubt", "has_session", "list_doubts", "resolution", "resolve", "signed",
+    "RESOLVE", "VERDICTS", "Doubt", "NotAnswered", "find_doubt", "has_session", "list_doubts", "resolution", "resolve",
+    "signed",
 ]  # fmt: skip
 
 VERDICTS: Final = ("done", "not_done", "quarantine")
 """What a person can say of an action in doubt."""
 
-_ANSWER_S: Final = 10.0
-"""Wall seconds in which a session answers."""
-_LOOK_S: Final = 0.1
-"""Wall seconds between two looks for its answer."""
 _FOLLOWS: Final = {
     "done": "it is not done again: trial {trial} goes on after it",
     "not_done": "trial {trial} does it when it goes on",
     "quarantine": "trial {trial} will be given up",
 }
-
-
-class NotAnswered(SdlError):
-    """The session that holds the campaign has not answered; the decision waits for it."""
 
 
 # ── which one a person means ──
@@ -157,7 +147,7 @@ def resolution(
 
 
 def resolve(
-    store: Store, campaign: str, action: str, verdict: str, by: str, note: str, *, wait: float = _ANSWER_S
+    store: Store, campaign: str, action: str, verdict: str, by: str, note: str, *, wait: float = ANSWER_S
 ) -> str:
     """Settle an action in doubt, by the session that runs or in its absence; return what happened, for people.
 
@@ -176,82 +166,26 @@ def resolve(
     """
     doubt = find_doubt(store, [campaign], action)
     state = actions_state(store, campaign)
-    resolution(state, doubt.action.id, verdict, by, note, alone=not has_session(store, campaign))  # refuse at once
-    decision = _Decision(store, doubt, verdict, signed(by), note.strip(), state.seq)
-    end = time.monotonic() + wait
-    while True:
-        told = decision.answered() or ("" if has_session(store, campaign) else decision.write())
-        if told:
-            return f"{told}; {_FOLLOWS[verdict].format(trial=doubt.action.trial)}"
-        if time.monotonic() > end:
-            raise NotAnswered(
-                f"campaign {doubt.name!r} runs, but its session did not answer within {wait:g} s. The decision waits "
-                "for it in the store, and is carried out as soon as a session looks; `sdl doubts` shows it"
-            )
-        decision.ask()
-        time.sleep(_LOOK_S)
+    action, said = doubt.action.id, {"verdict": verdict, "by": signed(by), "note": note.strip()}
+    resolution(state, action, **said, alone=not has_session(store, campaign))  # refuse at once
+    body = {"action": action, **said}
+    asked = doubt.asked
+    statement = Statement(
+        RESOLVE,
+        body,
+        entries=lambda: resolution(actions_state(store, campaign), action, **said, alone=True),
+        shown_by=kinds.ACTION_RESOLVED,
+        found=lambda later: True if any(_says(entry.body, body) for entry in later) else None,
+        request=asked.id if asked is not None and _says(asked.body, body) else None,
+        seen_by="sdl doubts",
+    )
+    put_on_record(store, state, statement, wait=wait)
+    told = f"{doubt.what} of trial {doubt.action.trial} is on record as {verdict.replace('_', ' ')}, by {said['by']}"
+    for request in store.requests(campaign):  # whatever else was said of it has come too late
+        if request.kind == RESOLVE and request.body.get("action") == action:
+            store.answer(request.id, f"settled meanwhile: {told}")
+    return f"{told}; {_FOLLOWS[verdict].format(trial=doubt.action.trial)}"
 
 
-class _Decision:
-    """A person's word about one doubt, on its way to the journal."""
-
-    def __init__(self, store: Store, doubt: Doubt, verdict: str, by: str, note: str, seq: int) -> None:
-        self._store, self._doubt, self._seq = store, doubt, seq
-        self._said = {"verdict": verdict, "by": by, "note": note}
-        same = doubt.asked is not None and self._is_mine(doubt.asked.body)
-        self._request = doubt.asked.id if same and doubt.asked is not None else None
-
-    def ask(self) -> None:
-        """Leave a request for the session, once."""
-        if self._request is None:
-            body = {"action": self._doubt.action.id, **self._said}
-            self._request = self._store.request(self._doubt.campaign, "resolve", body)
-
-    def answered(self) -> str:
-        """What became of the request; empty while it waits.
-
-        Raises:
-            InputError: the session refused.
-        """
-        requests = self._store.requests(self._doubt.campaign, open_only=False) if self._request is not None else []
-        answers = [request.answer for request in requests if request.id == self._request and request.taken_at]
-        if not answers:
-            return ""
-        if self._recorded():
-            return self._told()
-        raise InputError(f"the session that runs campaign {self._doubt.name!r} refused: {answers[0]}")
-
-    def write(self) -> str:
-        """Put it on record in the absence of a session; empty when one has just begun.
-
-        Raises:
-            InputError: somebody else has settled it meanwhile.
-        """
-        campaign, action, said = self._doubt.campaign, self._doubt.action.id, self._said
-        try:
-            with self._store.writer(campaign) as writer:
-                # A session that has just ended may have carried it out.
-                if not self._recorded():
-                    entries = resolution(actions_state(self._store, campaign), action, **said, alone=True)
-                    writer.submit_all(entries)[-1].result()
-        except LeaseHeld:
-            return ""
-        for request in self._store.requests(campaign):
-            if request.body.get("action") == action:
-                self._store.answer(request.id, f"settled as {said['verdict']} by {said['by']} without a session")
-        return self._told()
-
-    def _told(self) -> str:
-        verdict = self._said["verdict"].replace("_", " ")
-        return (
-            f"{self._doubt.what} of trial {self._doubt.action.trial} is on record as {verdict}, by {self._said['by']}"
-        )
-
-    def _recorded(self) -> bool:
-        """Whether the journal has it."""
-        later = self._store.entries(self._doubt.campaign, after=self._seq, kinds={kinds.ACTION_RESOLVED})
-        return any(self._is_mine(entry.body) for entry in later)
-
-    def _is_mine(self, body: Mapping[str, Any]) -> bool:
-        wanted = {"action": self._doubt.action.id, **self._said}
-        return all(body.get(key) == value for key, value in wanted.items())
+def _says(body: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(body.get(key) == value for key, value in wanted.items())

@@ -26,6 +26,7 @@ from sdl.model import (
     Source,
     TrialStatus,
 )
+from sdl.model.measured import in_unit
 from sdl.model.units import convert
 
 __all__ = ["source_from_campaign", "with_prior"]
@@ -170,11 +171,7 @@ def _values(
 
 def _outcome(trial: TrialState, name: str, unit: str) -> Outcome | None:
     outcome = trial.outcomes.get(name)
-    if outcome is None or outcome.unit == unit:
-        return outcome
     try:
-        zero = convert(0.0, outcome.unit, unit)
-        sem = None if outcome.sem is None else abs(convert(outcome.sem, outcome.unit, unit) - zero)
-        return Outcome(value=convert(outcome.value, outcome.unit, unit), sem=sem, unit=unit)
+        return None if outcome is None else in_unit(outcome, unit)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None

@@ -5,40 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import platform, python_version
 from socket import gethostname
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sdl.campaign._onlab import run_on_lab
 from sdl.campaign._provenance import environment, revision
+from sdl.campaign._taken import Taken, caught_up
 from sdl.campaign.amendment import amendments
 from sdl.campaign.control import Control
-from sdl.campaign.coordinator import Coordinator, OnEvent
+from sdl.campaign.coordinator import OnEvent
 from sdl.campaign.files import LoadedCampaign
-from sdl.campaign.jobs import needs_planning
 from sdl.campaign.keeping import Keeping, keeping_of
-from sdl.campaign.planning import PlannerHost
 from sdl.campaign.recovery import interrupted_entries
-from sdl.campaign.safety import Safety
-from sdl.campaign.workers import Workers
 from sdl.journal import Store, Writer, kinds
-from sdl.journal.state import CampaignState, fold
-from sdl.lab.certificates import find_certificate
-from sdl.lab.clock import LabClock
-from sdl.lab.host import StationHost
-from sdl.lab.opening import OpenLab, connect_lab, stopped_by
+from sdl.journal.state import CampaignState
 from sdl.lab.spec import OnInterrupt
-from sdl.lab.stopcards import lab_key, refuse_if_stopped
-from sdl.model import InputError, SdlError
-from sdl.protocols import Clock
+from sdl.model import InputError
 from sdl.virtual import VirtualClock
-from sdl.wire import Publisher, ServerKeys
-
-if TYPE_CHECKING:
-    from sdl.campaign.board import Board
+from sdl.wire import Publisher, ServerKeys, Views
 
 __all__ = ["Feed", "Seat", "run_sessions", "software_versions"]
 
@@ -70,6 +59,8 @@ class Feed:
     """`tcp://HOST:PORT`; port 0 takes a free one. The history is served on the port after it."""
     keys: ServerKeys | None = None
     """CURVE keys; without them only this machine may connect."""
+    views: Callable[[Store, str], Views] | None = None
+    """What keys with a role get of a campaign: `sdl.fair.access.feed_views`. Such keys are refused without it."""
 
 
 @dataclass(frozen=True)
@@ -78,27 +69,17 @@ class Seat:
 
     loaded: LoadedCampaign
     """The campaign and its lab."""
-    campaign: str
-    """Its id; the store has it."""
+    state: CampaignState
+    """Of the campaign, which the store has; others may have written to it since it was read."""
     on_event: OnEvent
     """Called after each entry but documents."""
     feed: Feed = Feed()
     """Where the live feed is served; a free port on loopback by default."""
 
-
-@dataclass(frozen=True)
-class _Open:
-    """A campaign that was taken up."""
-
-    seat: Seat
-    writer: Writer
-    state: CampaignState
-    keeping: Keeping | None
-
-    async def record(self, kind: str, body: Mapping[str, Any]) -> _Open:
-        """Write an entry, and go on from there."""
-        state = await _record([(kind, body)], self.writer, self.state, self.seat.on_event)
-        return replace(self, state=state)
+    @property
+    def campaign(self) -> str:
+        """Id of the campaign."""
+        return self.state.id
 
 
 async def run_sessions(
@@ -133,13 +114,12 @@ async def run_sessions(
     for one in together:
         one.share(together)
     with contextlib.ExitStack() as stack:
-        opened = []
+        taken = []
         for seat, keeping in zip(seats, keepings, strict=True):
             writer = _writer(stack, seat, store, virtual)
-            state = await _take_up(seat, store, writer, virtual is not None, keeping)
-            opened.append(_Open(seat, writer, state, keeping))
-        for campaign in await _with_lab(opened, store, control, answer, key, virtual):
-            await campaign.record(kinds.SESSION_CLOSED, {"lab_seconds": campaign.state.lab_seconds})
+            taken.append(await _take_up(seat, store, writer, virtual is not None, keeping))
+        for campaign in await run_on_lab(taken, control, answer, key, virtual):
+            await campaign.record((kinds.SESSION_CLOSED, {"lab_seconds": campaign.state.lab_seconds}))
             # Watchers get the last entries before the feed says goodbye.
             await asyncio.to_thread(campaign.writer.flush)
 
@@ -148,7 +128,7 @@ def _writer(stack: contextlib.ExitStack, seat: Seat, store: Store, virtual: Virt
     """Take a campaign up for writing, and publish what is written."""
     timing: dict[str, Any] = {}
     if virtual is not None:
-        virtual.not_before(store.state(seat.campaign).updated_at)
+        virtual.not_before(seat.state.updated_at)
         timing = {"now": virtual.wall_ns, "syncs": False}
     writer = stack.enter_context(store.writer(seat.campaign, **timing))
     publisher = stack.enter_context(
@@ -157,6 +137,7 @@ def _writer(stack: contextlib.ExitStack, seat: Seat, store: Store, virtual: Virt
             lambda after: store.entries(seat.campaign, after=after),
             address=seat.feed.address,
             keys=seat.feed.keys,
+            views=seat.feed.views(store, seat.campaign) if seat.feed.views is not None else None,
         )
     )
     writer.subscribe(publisher.publish)
@@ -164,20 +145,14 @@ def _writer(stack: contextlib.ExitStack, seat: Seat, store: Store, virtual: Virt
     return writer
 
 
-async def _take_up(
-    seat: Seat,
-    store: Store,
-    writer: Writer,
-    virtual: bool,
-    keeping: Keeping | None,
-) -> CampaignState:
+async def _take_up(seat: Seat, store: Store, writer: Writer, virtual: bool, keeping: Keeping | None) -> Taken:
     """Bring the record in order: create, amend, or close what a dead process left open.
 
     Raises:
         InputError: what was done is not what this session would go on with.
     """
-    loaded, on_event = seat.loaded, seat.on_event
-    state = store.state(seat.campaign)
+    loaded = seat.loaded
+    state = caught_up(store, seat.state)  # nobody else writes from here on
     if state.spec is not None and state.virtual is not virtual:
         was, flag = ("on virtual time", "give --virtual") if state.virtual else ("in a lab", "leave out --virtual")
         raise InputError(f"campaign {state.name!r} was begun {was}: {flag}, or choose another store with --store")
@@ -186,8 +161,20 @@ async def _take_up(
         entries.append((kinds.CAMPAIGN_CREATED, loaded.created_body()))
     elif changes := amendments(state, loaded):
         entries.append((kinds.CAMPAIGN_AMENDED, {**loaded.created_body(), "changes": changes}))
+    stations = loaded.lab.spec.stations.items()
+    remote = [name for name, station in stations if station.worker is not None and not virtual]
+    opened = _opened(loaded, writer, virtual)
+    taken = Taken(loaded, store, writer, state, seat.on_event, keeping)
+    taken = await taken.record(*entries, *interrupted_entries(state, remote), (kinds.SESSION_OPENED, opened))
+    if keeping is not None:
+        taken = await taken.record(*keeping.keeper.missing(taken.state))
+    return taken
+
+
+def _opened(loaded: LoadedCampaign, writer: Writer, virtual: bool) -> dict[str, Any]:
+    """What is on record of a session."""
     simulation = loaded.lab.spec.simulation
-    opened = {
+    return {
         "holder": f"{gethostname()}:{os.getpid()}",
         "epoch": writer.epoch,
         "versions": software_versions(),
@@ -197,147 +184,3 @@ async def _take_up(
         "virtual": virtual,
         "lab_sha256": loaded.lab.as_json()["sha256"],
     }
-    remote = [name for name, station in loaded.lab.spec.stations.items() if station.worker is not None and not virtual]
-    entries += [*interrupted_entries(state, remote), (kinds.SESSION_OPENED, opened)]
-    state = await _record(entries, writer, state, on_event)
-    if keeping is not None:
-        state = await _record(keeping.keeper.missing(state), writer, state, on_event)
-    return state
-
-
-async def _record(
-    entries: Sequence[tuple[str, Mapping[str, Any]]], writer: Writer, state: CampaignState, on_event: OnEvent
-) -> CampaignState:
-    for kind, body in entries:
-        entry = await writer.aappend(kind, body)
-        state = fold(state, entry)
-        on_event(entry, state)
-    return state
-
-
-async def _with_lab(
-    opened: Sequence[_Open],
-    store: Store,
-    control: Control,
-    answer: OnInterrupt | None,
-    key: Path | None,
-    virtual: VirtualClock | None,
-) -> list[_Open]:
-    """Open the lab, run the campaigns on it, and close it; returns them as they then are."""
-    loaded = opened[0].seat.loaded
-    planners = [PlannerHost(one.seat.loaded.spec) for one in opened]
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                if virtual is None:
-                    refuse_if_stopped(lab_key(loaded.lab.file.path))
-                names = list(dict.fromkeys(name for one in opened for name in _stations(one.seat.loaded)))
-                workers = Workers(loaded, names if virtual is None else [], key)
-                lab = await stack.enter_async_context(
-                    connect_lab(loaded.lab, [name for name in names if name not in workers.names], virtual)
-                )
-                safety = Safety(loaded.lab, lab, lambda: stopped_by(lab.key) if virtual is None else "")
-                await safety.bind()
-                if len(opened) > 1 and workers.names:
-                    raise InputError(
-                        f"stations {', '.join(workers.names)} have workers, and a worker serves one campaign at a "
-                        "time: run these campaigns one after another"
-                    )
-                remote = workers.build(opened[0].state.id, opened[0].writer.epoch, opened[0].state.origins)
-                stations: dict[str, StationHost] = {**lab.stations, **remote}
-                clock = lab.clock if lab.stations else LabClock(_speed(loaded))
-                board = _board([one.seat.loaded for one in opened], clock)
-                coordinators = tuple(
-                    Coordinator(
-                        one.seat.loaded, store, one.writer, one.state,
-                        {name: stations[name] for name in _stations(one.seat.loaded)},
-                        planner, clock, control, one.seat.on_event, answer, safety, workers, one.keeping, board, rank,
-                    )
-                    for rank, (one, planner) in enumerate(zip(opened, planners, strict=True))
-                )  # fmt: skip
-                stack.push_async_callback(workers.close)
-                await workers.open(coordinators[0])
-            except SdlError as error:
-                stopped = bool(stopped_by(lab_key(loaded.lab.file.path)))
-                return [await _cannot_open(error, one, stopped) for one in opened]
-            for coordinator in coordinators:
-                coordinator.mates = coordinators
-            told = {**_opened(loaded, lab, workers, clock), "identity": await _identities(lab)}
-            for coordinator in coordinators:
-                await coordinator.record(kinds.LAB_OPENED, told)
-            try:
-                with safety.watch(*coordinators):
-                    await _run(coordinators)
-            except BaseException:
-                # Most likely nothing can be recorded any more: what is left to do is to leave the lab safe.
-                await asyncio.gather(
-                    *(station.abort("the campaign cannot go on") for station in stations.values()),
-                    return_exceptions=True,
-                )
-                await asyncio.gather(*(station.make_safe() for station in stations.values()), return_exceptions=True)
-                raise
-            return [replace(one, state=c.final_state()) for one, c in zip(opened, coordinators, strict=True)]
-    finally:
-        for planner in planners:
-            planner.close()
-
-
-def _board(campaigns: Sequence[LoadedCampaign], clock: Clock) -> Board | None:
-    """One schedule for campaigns that run together; None for one that runs alone."""
-    if len(campaigns) == 1:
-        return None
-    from sdl.campaign.board import Board
-
-    ahead = any(needs_planning(loaded.procedure, loaded.spec) for loaded in campaigns)
-    return Board(campaigns[0].lab.spec, clock, ahead)
-
-
-async def _run(coordinators: Sequence[Coordinator]) -> None:
-    """Run campaigns side by side. What one of them raises ends them all: the record or the lab cannot be trusted."""
-    if len(coordinators) == 1:
-        await coordinators[0].run()
-        return
-    tasks = [asyncio.ensure_future(coordinator.run()) for coordinator in coordinators]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _speed(loaded: LoadedCampaign) -> float:
-    """Lab seconds a wall second, where workers have every station."""
-    simulation = loaded.lab.spec.simulation
-    return simulation.speed if simulation is not None and loaded.lab.simulated_devices() else 1.0
-
-
-def _opened(loaded: LoadedCampaign, lab: OpenLab, workers: Workers, clock: Clock) -> dict[str, Any]:
-    body = lab.as_json()
-    found = {name: find_certificate(loaded.lab.file.path, name) for name in loaded.lab.spec.devices}
-    return {
-        **body,
-        "addresses": {**body["addresses"], **workers.addresses()},
-        "simulated": [*body["simulated"], *workers.simulated()],
-        "speed": clock.speed,
-        "workers": {name: station.address for name, station in workers.stations.items()},
-        "certificates": {name: certificate.cite() for name, certificate in found.items() if certificate is not None},
-    }
-
-
-async def _identities(lab: OpenLab) -> dict[str, dict[str, str]]:
-    """What the instruments of this process's stations say of themselves."""
-    found = await asyncio.gather(*(station.identities() for station in lab.stations.values()))
-    return {name: fields for told in found for name, fields in told.items()}
-
-
-def _stations(loaded: LoadedCampaign) -> list[str]:
-    """Stations that the procedure uses."""
-    steps = loaded.procedure.steps
-    return list(dict.fromkeys(name for step in steps for name in step.spec.every_station))
-
-
-async def _cannot_open(error: SdlError, campaign: _Open, stopped: bool) -> _Open:
-    what = "see that it is safe and take the stop away" if stopped else "mend that"
-    body = {"message": str(error), "advice": f"{what}, then run the same command again"}
-    return await campaign.record(kinds.CAMPAIGN_PAUSED, body)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sdl.campaign.corrections import REQUEST, Said, asked_entries
-from sdl.campaign.doubts import resolution
+from sdl.campaign.asking import Said
+from sdl.campaign.corrections import REQUEST, asked_entries
+from sdl.campaign.doubts import RESOLVE, resolution
 from sdl.campaign.telling import REQUEST as TELL
 from sdl.campaign.telling import asked_trials
 from sdl.journal import Entry, Writer, kinds
@@ -120,7 +121,7 @@ class Settling:
         """Carry out what people decided and said while the campaign runs."""
         campaign = self._campaign
         for request in await asyncio.to_thread(campaign.store.requests, campaign.state.id):
-            if request.kind == "resolve":
+            if request.kind == RESOLVE:
                 answer = await self._answer(request.body)
             elif request.kind == REQUEST:
                 answer = await self._put_on_record(asked_entries, request.body)

@@ -7,22 +7,19 @@ and writes it; where none runs, it is written at once.
 
 from __future__ import annotations
 
-import math
-import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sdl.campaign._doubt import actions_state, has_session
+from sdl.campaign._doubt import actions_state
 from sdl.campaign._told import Told, read_assignments, read_told
-from sdl.campaign.corrections import Said
-from sdl.campaign.doubts import NotAnswered, signed
+from sdl.campaign.asking import ANSWER_S, Said, Statement, put_on_record
+from sdl.campaign.doubts import signed
 from sdl.campaign.initial import quantities
 from sdl.campaign.rules import PERSON
-from sdl.journal import LeaseHeld, Store, kinds
+from sdl.journal import Entry, Store, kinds
 from sdl.journal.state import CampaignState
-from sdl.model import FileFault, InputError, Outcome, Problem
-from sdl.model.units import convert
+from sdl.model import FileFault, InputError, Problem
+from sdl.model.measured import read_outcome
 from sdl.plugins import suggest
 
 __all__ = ["REQUEST", "Told", "asked_trials", "read_assignments", "read_told", "tell", "told_entries"]
@@ -30,11 +27,8 @@ __all__ = ["REQUEST", "Told", "asked_trials", "read_assignments", "read_told", "
 REQUEST: Final = "tell"
 """Kind of the request that asks a session to put trials on record; its body has `trials`, `by` and `note`."""
 
-_ANSWER_S: Final = 10.0
-_LOOK_S: Final = 0.1
 _MOST: Final = 10_000
 """Trials that are told at once."""
-_PLUS_MINUS: Final = re.compile(r"±|\+/-|\+-")
 
 
 # ── the entries ──
@@ -100,12 +94,13 @@ def _checked(problem: Problem, told: Told) -> tuple[dict[str, Any], Said]:
     units = {o.name: o.unit for o in (*problem.outcome_constraints, *problem.objectives)}
     outcomes = {}
     for name, given in told.outcomes.items():
+        if name not in units:
+            faults.append(f"{name} is no outcome of this campaign{suggest(name, list(units))}")
+            continue
         try:
-            if name not in units:
-                raise ValueError(f"{name} is no outcome of this campaign{suggest(name, list(units))}")
-            outcomes[name] = _outcome(name, given, units[name]).model_dump(mode="json")
+            outcomes[name] = read_outcome(given, units[name]).model_dump(mode="json")
         except ValueError as error:
-            faults.append(str(error))
+            faults.append(f"{name}: {error}")
     if told.infeasible and told.outcomes:
         faults.append("a trial has outcomes or is infeasible, not both")
     elif not told.infeasible and (lacking := [o.name for o in problem.objectives if o.name not in told.outcomes]):
@@ -115,29 +110,6 @@ def _checked(problem: Problem, told: Told) -> tuple[dict[str, Any], Said]:
     if told.infeasible:
         return parameters, (kinds.TRIAL_INFEASIBLE, {"message": told.infeasible})
     return parameters, (kinds.TRIAL_OBSERVED, {"outcomes": outcomes, "runs": []})
-
-
-def _outcome(name: str, given: Any, unit: str) -> Outcome:
-    """An outcome from a number, or from `451.2 nm`, `451.2 ± 0.3 nm`, `0.45 um ± 2 nm`."""
-    parts = [part.split(maxsplit=1) for part in _PLUS_MINUS.split(str(given))]
-    if not 1 <= len(parts) <= 2 or not all(parts):
-        raise ValueError(f"{name}: {given!r} is not a number with its unit, as in '451.2 ± 0.3 {unit}'")
-    numbers = []
-    for part in parts:
-        try:
-            value = float(part[0])
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise ValueError(f"{name}: {part[0]!r} is not a finite number")
-        numbers.append(value)
-    units = [part[1].strip() for part in parts if len(part) > 1] or [unit]
-    sem = None
-    if len(numbers) == 2:
-        if numbers[1] < 0:
-            raise ValueError(f"{name}: a standard error is not below 0, got {numbers[1]:g}")
-        sem = abs(convert(numbers[1], units[-1], unit) - convert(0.0, units[-1], unit))
-    return Outcome(value=convert(numbers[0], units[0], unit), sem=sem, unit=unit)
 
 
 # ── putting them on record ──
@@ -158,7 +130,7 @@ def asked_trials(state: CampaignState, body: Mapping[str, Any]) -> list[Said]:
 
 
 def tell(
-    store: Store, campaign: str, trials: Sequence[Told], by: str, note: str = "", *, wait: float = _ANSWER_S
+    store: Store, campaign: str, trials: Sequence[Told], by: str, note: str = "", *, wait: float = ANSWER_S
 ) -> list[int]:
     """Put trials of a person on record, by the session that runs or in its absence; return their numbers.
 
@@ -176,60 +148,21 @@ def tell(
     """
     state = actions_state(store, campaign)
     told_entries(state, trials, by, note)  # refuse at once
-    request: int | None = None
-    end = time.monotonic() + wait
-    while True:
-        if not has_session(store, campaign):
-            if numbers := _write(store, campaign, trials, by, note, request, state.seq):
-                return numbers
-        elif request is None:
-            plain = [
-                {"parameters": dict(t.parameters), "outcomes": dict(t.outcomes), "infeasible": t.infeasible}
-                for t in trials
-            ]
-            request = store.request(campaign, REQUEST, {"trials": plain, "by": by, "note": note})
-        if answer := _answer(store, campaign, request):
-            numbers = _recorded(store, campaign, trials, by, state.seq)
-            if len(numbers) == len(trials):
-                return numbers
-            raise InputError(f"the session that runs the campaign refused: {answer}")
-        if time.monotonic() > end:
-            if request is not None:
-                store.answer(request, "given up: it was not answered in time")
-            raise NotAnswered(
-                f"the campaign runs, and its session did not answer within {wait:g} s; nothing is on record. "
-                "Tell it again later, or once the campaign has paused"
-            )
-        time.sleep(_LOOK_S)
+    planner = f"{PERSON}{signed(by).removeprefix(PERSON)}"
 
+    def found(later: Sequence[Entry]) -> list[int] | None:
+        """Numbers of the last trials that this person told of."""
+        numbers = [entry.body["trial"] for entry in later if entry.body["planner"].get("name") == planner]
+        return numbers[-len(trials) :] if len(numbers) >= len(trials) else None
 
-def _write(
-    store: Store, campaign: str, trials: Sequence[Told], by: str, note: str, request: int | None, after: int
-) -> list[int]:
-    """Put them on record in the absence of a session; none when one has just begun."""
-    try:
-        with store.writer(campaign) as writer:
-            numbers = _recorded(store, campaign, trials, by, after) if request is not None else []
-            if len(numbers) < len(trials):  # a session that has just ended may have written them
-                entries = told_entries(store.state(campaign), trials, by, note)
-                writer.submit_all(entries)[-1].result()
-                numbers = [body["trial"] for kind, body in entries if kind == kinds.TRIAL_PROPOSED]
-    except LeaseHeld:
-        return []
-    if request is not None:
-        store.answer(request, "put on record without a session")
-    return numbers
-
-
-def _answer(store: Store, campaign: str, request: int | None) -> str:
-    if request is None:
-        return ""
-    asked = store.requests(campaign, open_only=False)
-    return next((one.answer for one in asked if one.id == request and one.taken_at), "")
-
-
-def _recorded(store: Store, campaign: str, trials: Sequence[Told], by: str, after: int) -> list[int]:
-    """Numbers of the last trials that this person told of since."""
-    name = f"{PERSON}{signed(by).removeprefix(PERSON)}"
-    later = store.entries(campaign, after=after, kinds={kinds.TRIAL_PROPOSED})
-    return [entry.body["trial"] for entry in later if entry.body["planner"].get("name") == name][-len(trials) :]
+    plain = [
+        {"parameters": dict(t.parameters), "outcomes": dict(t.outcomes), "infeasible": t.infeasible} for t in trials
+    ]
+    statement = Statement(
+        REQUEST,
+        {"trials": plain, "by": by, "note": note},
+        entries=lambda: told_entries(store.state(campaign), trials, by, note),
+        shown_by=kinds.TRIAL_PROPOSED,
+        found=found,
+    )
+    return put_on_record(store, state, statement, wait=wait)

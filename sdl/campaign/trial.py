@@ -287,7 +287,7 @@ class TrialRunner:
             campaign.recent.add_document(where["trial"], text)
 
         running = station.run_step(step, parameters, order, on_document, metadata)
-        if station.remote and campaign.workers is not None:
+        if station.remote:
             return await campaign.workers.unless_lost(station.name, running)
         return await running
 

@@ -12,6 +12,7 @@ from ophyd_async.core import AsyncStatus, StandardReadableFormat
 
 from sdl.devices._device import InstrumentDevice
 from sdl.devices._heartbeat import Heartbeat
+from sdl.devices._heater_options import HeaterOptions
 from sdl.devices._heater_pace import LONGEST, SHORTEST, Pace
 from sdl.devices._limits import check_limits
 from sdl.devices._modbus import ModbusLink
@@ -19,7 +20,6 @@ from sdl.devices._signal import link_signal_r, link_signal_rw
 from sdl.devices._stop import modbus_stop
 from sdl.lab.stopcards import StopExchange
 from sdl.model import Fault, UnsafeState
-from sdl.model.units import parse_quantity
 from sdl.protocols import Acts, Clock, Effect
 
 __all__ = ["ModbusHeater", "Register"]
@@ -94,19 +94,20 @@ class ModbusHeater(InstrumentDevice):
         safe_temperature: str | float = 20.0,
         heartbeat: str | float | None = None,
     ) -> None:
-        self.low, self.high = parse_quantity(low, "degC"), parse_quantity(high, "degC")
-        self.safe_temperature = parse_quantity(safe_temperature, "degC")
-        check_limits("safe_temperature", self.safe_temperature, "degC", self.low, self.high)
-        self.tolerance = check_limits("tolerance", _difference(tolerance, "delta_degC"), "degC", 0.1, 100)
-        """degC either side of the setpoint."""
-        self.dwell = check_limits("dwell", parse_quantity(dwell, "s"), "s", 0, 1e6)
-        """Lab seconds."""
-        self._settle_time = parse_quantity(settle_time, "s")
-        self._ramp = check_limits("ramp", _difference(ramp, "delta_degC/min"), "degC/min", 0, 3000)
+        given = HeaterOptions.read(low, high, safe_temperature, tolerance, dwell, settle_time, ramp)
+        self.low, self.high, self.safe_temperature = given.low, given.high, given.safe_temperature
+        self.tolerance, self.dwell = given.tolerance, given.dwell
+        """degC either side of the setpoint; lab seconds."""
+        self._settle_time, self._ramp = given.settle_time, given.ramp
         self.link = ModbusLink(address, lambda: self.name, timeout)
         self._stopped: bool | None = None
         self._woken: asyncio.Event | None = None
+        self._add_signals()
+        super().__init__(
+            name, clock, Heartbeat(heartbeat, lambda: self.link.read(Register.STATUS), lambda: self.link.asked_at)
+        )
 
+    def _add_signals(self) -> None:
         source = f"modbus://{self.link.address}".replace("tcp://", "")
         with self.add_children_as_readables(StandardReadableFormat.HINTED_UNCACHED_SIGNAL):
             self.temperature = link_signal_r(
@@ -136,9 +137,6 @@ class ModbusHeater(InstrumentDevice):
             """Setpoint rate limit, degC/min; 0 for none."""
         self.output = link_signal_r(float, f"{source}/{Register.OUTPUT}", self._get_output, unit="percent")
         """Output level, percent of full power."""
-        super().__init__(
-            name, clock, Heartbeat(heartbeat, lambda: self.link.read(Register.STATUS), lambda: self.link.asked_at)
-        )
 
     async def begin(self) -> None:
         """Check that the controller answers with a sound sensor, and write the ramp if it differs."""
@@ -307,10 +305,3 @@ class ModbusHeater(InstrumentDevice):
             [(Register.MANUAL, 1), (Register.OUTPUT, 0), (Register.TARGET, target)],
             [(Register.MANUAL, [1]), (Register.TARGET, [target, 0])],
         )
-
-
-def _difference(text: str | float, unit: str) -> float:
-    """A difference or rate of temperature, in which `degC` is a step and no point of the scale."""
-    if isinstance(text, str) and "delta_" not in text:
-        text = text.replace("degC", "delta_degC")
-    return parse_quantity(text, unit)

@@ -50,6 +50,7 @@ class Bench:
         self._procedures: dict[tuple[str, tuple[str, ...]], Procedure] = {}
         self._running: Running | None = None
         self._task: asyncio.Task[None] | None = None
+        self._identities: dict[str, dict[str, str]] = {}
         self._given_up: tuple[str, str] | None = None
         """Outcome and message of a step that the worker itself gives up."""
 
@@ -66,6 +67,12 @@ class Bench:
         """
         self._interlocks = tuple(item for item in interlocks if item.device in self.station.devices)
         await self.station.bind(self._interlocks)
+
+    async def identities(self) -> dict[str, dict[str, str]]:
+        """What the station's instruments say of themselves, by device; during a step what they said last."""
+        if self._running is None:  # nothing that is at work is disturbed
+            self._identities = await self.station.identities()
+        return self._identities
 
     def step_of(self, order: RunStep) -> BoundStep:
         """The step of the worker's own lab file that an order names.

@@ -100,7 +100,7 @@ class Desk:
     async def take(self, peer: bytes, request: m.Request) -> None:
         """Deal with a request and see that it is answered."""
         match request:
-            case m.RunStep() | m.Abort() | m.MakeSafe() | m.AskReceipt():
+            case m.RunStep() | m.Abort() | m.MakeSafe() | m.AskReceipt() | m.AskIdentities():
                 task = asyncio.ensure_future(self._answer(peer, request))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -139,6 +139,8 @@ class Desk:
                 return None
             case m.AskReceipt():
                 return await self._receipt(request)
+            case m.AskIdentities():
+                return m.Identities(id=request.id, devices=await self._bench.identities())
             case m.MakeSafe():
                 return m.SafeStates(id=request.id, devices=await self._bench.make_safe(None, "asked"))
         return await self._simple(request, chain)

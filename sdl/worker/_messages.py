@@ -28,6 +28,7 @@ __all__ = [
     "VERSION",
     "Abort",
     "Answer",
+    "AskIdentities",
     "AskReceipt",
     "AskStep",
     "Batch",
@@ -36,6 +37,7 @@ __all__ = [
     "Done",
     "Entries",
     "Hello",
+    "Identities",
     "MakeSafe",
     "Ping",
     "Pong",
@@ -74,6 +76,7 @@ SESSION_S: Final = 5.0
 Json = dict[str, Any]
 _Whole = Annotated[int, Field(ge=0, le=2**63 - 1)]
 _Text = Annotated[str, Field(max_length=1000)]
+_Known = Annotated[str, Field(pattern=r"^(said|manufacturer|model|serial|firmware)$")]
 
 
 class _Message(Record):
@@ -171,6 +174,12 @@ class AskReceipt(_InSession):
     action: Json
 
 
+class AskIdentities(_InSession):
+    """What do the station's instruments say of themselves?"""
+
+    kind: Literal["identities"] = "identities"
+
+
 class Block(_InSession):
     """Let nothing act on an action's device until it is settled."""
 
@@ -194,7 +203,9 @@ class Entries(_InSession):
     """Wall seconds."""
 
 
-Request = Hello | Ping | Bye | RunStep | AskStep | Abort | MakeSafe | AskReceipt | Block | Unblock | Entries
+Request = (
+    Hello | Ping | Bye | RunStep | AskStep | Abort | MakeSafe | AskReceipt | AskIdentities | Block | Unblock | Entries
+)
 
 
 # ── replies ──
@@ -288,6 +299,13 @@ class ReceiptGiven(_Message):
     evidence: Json
 
 
+class Identities(_Message):
+    """Device → what it says of itself; a device that cannot be asked, or does not answer, is left out."""
+
+    kind: Literal["identities_told"] = "identities_told"
+    devices: dict[_Text, dict[_Known, _Text]]
+
+
 class Batch(_Message):
     """Entries in order: number, seq, at, kind, body (canonical JSON), prev_hash, hash."""
 
@@ -303,7 +321,7 @@ class Refused(_Message):
     message: str
 
 
-Reply = Welcome | Pong | Done | StepKnown | SafeStates | ReceiptGiven | Batch | Refused
+Reply = Welcome | Pong | Done | StepKnown | SafeStates | ReceiptGiven | Identities | Batch | Refused
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 _REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])

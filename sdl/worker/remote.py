@@ -191,6 +191,15 @@ class RemoteStation:
         assert isinstance(reply, m.ReceiptGiven)
         return m.receipt_of(reply)
 
+    async def identities(self) -> dict[str, dict[str, str]]:
+        """What the station's instruments say of themselves, by device; nothing where the worker cannot be asked."""
+        try:
+            reply = await self._ask(m.AskIdentities(id=0, session=""))
+        except WorkerError:
+            return {}
+        assert isinstance(reply, m.Identities)
+        return {device: fields for device, fields in reply.devices.items() if device in self.devices}
+
     def block(self, action: ActionState) -> None:
         """Let nothing act on the action's device until it is settled."""
         self._doubts[action.device] = action

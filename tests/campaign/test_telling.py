@@ -10,6 +10,7 @@ import pytest
 from support import check_record, soft_lab
 
 from sdl.campaign import Campaign
+from sdl.campaign._taken import caught_up
 from sdl.campaign.doubts import NotAnswered
 from sdl.campaign.telling import REQUEST, Told, asked_trials, read_assignments, read_told, tell, told_entries
 from sdl.cli._tell import tell_command
@@ -152,6 +153,18 @@ def test_a_session_that_runs_is_asked(begun: Path) -> None:
             store.answer(asked[0].id, "the lab is closed")
             asking.join(10)
             assert "refused: the lab is closed" in str(refused[0])
+
+
+def test_a_state_is_caught_up_with_its_campaign(begun: Path) -> None:
+    """What others wrote since a state was read is folded in when a session takes the campaign up."""
+    with Store.open(begun / "lab.db") as store:
+        campaign = store.resolve("soft")
+        before = store.state(campaign)
+        assert caught_up(store, before) == before
+        (number,) = tell(store, campaign, [Told({"x": 0.1, "y": 0.2}, {"z": 3})], "hana")
+        after = caught_up(store, before)
+        assert after == store.state(campaign)
+        assert after.trials[number].outcomes["z"].value == 3
 
 
 def test_a_campaign_that_has_not_begun(tmp_path: Path) -> None:

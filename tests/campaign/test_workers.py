@@ -42,6 +42,9 @@ class Dropper(StandardReadable):
         await asyncio.sleep(self._seconds)
         self.write(f"fell {value:g}")
 
+    async def identity(self):
+        return "ACME,Dropper,D-4,2.1"
+
     def write(self, line):
         with open(HERE / "drops.log", "a") as log:
             log.write(line + "\\n")
@@ -153,7 +156,7 @@ def make(nursery: Nursery, tmp_path: Path) -> Iterator[Any]:
 
 
 def test_a_station_in_a_worker(make: Any) -> None:
-    """The campaign runs as with a station of its own: outcomes from the worker's documents, everything on record."""
+    """The campaign runs as with a station of its own: outcomes from documents, identities, everything on record."""
     lab = make()
     lab.worker()
     assert lab.run().wait(60) == 0
@@ -163,6 +166,8 @@ def test_a_station_in_a_worker(make: Any) -> None:
     check_record(lab.folder / "lab.db")
     assert len(lab.entries(kinds.ACTION_DONE)) == 3
     assert {body["origin"]["station"] for body in lab.entries(kinds.ACTION_DISPATCHED)} == {"reactor"}
+    (opened,) = lab.entries(kinds.LAB_OPENED)
+    assert opened["identity"]["dropper"]["serial"] == "D-4"
 
 
 def test_the_coordinator_is_killed_and_joins_again(make: Any) -> None:

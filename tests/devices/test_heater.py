@@ -10,29 +10,8 @@ from bluesky import RunEngine
 
 from sdl.devices import LimitError
 from sdl.devices.modbus_heater import ModbusHeater, Register
-from sdl.lab.clock import LabClock
 from sdl.model import Fault
-from sdl.simulators._faults import Probe
-from sdl.simulators.heater import FirstOrderPlant, HeaterServer
-
-
-class Rig:
-    """A controller with its driver."""
-
-    def __init__(self, speed: float = 500.0, **plant: float) -> None:
-        self.clock = LabClock(speed)
-        self.server = HeaterServer(
-            Probe("heater", self.clock.now), self.clock, FirstOrderPlant(self.clock, **plant) if plant else None
-        )
-
-    async def start(self, **options: Any) -> None:
-        self.address = await self.server.start()
-        self.heater = ModbusHeater(self.address, name="heater", clock=self.clock, timeout=0.5, **options)
-        await self.heater.connect()
-
-    async def stop(self) -> None:
-        await self.heater.close()
-        await self.server.stop()
+from tests.devices.heating import Rig
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sdl.devices.modbus_heater import ModbusHeater
-from sdl.lab.clock import LabClock
 from sdl.model import Fault, UnsafeState
-from sdl.simulators._faults import Probe
-from sdl.simulators.heater import HeaterServer
+from tests.devices.heating import Rig
 
 TIMEOUT = 0.8
 MESSAGES = {
@@ -21,28 +19,10 @@ MESSAGES = {
 }
 
 
-class Rig:
-    """A controller with its driver, and its faults."""
-
-    def __init__(self) -> None:
-        self.clock = LabClock(1000.0)
-        self.server = HeaterServer(Probe("heater", self.clock.now), self.clock)
-        self.faults = self.server.probe.faults
-
-    async def start(self) -> None:
-        self.address = await self.server.start()
-        self.heater = ModbusHeater(self.address, name="heater", clock=self.clock, timeout=TIMEOUT, settle_time="10 min")
-        await self.heater.connect()
-
-    async def stop(self) -> None:
-        await self.heater.close()
-        await self.server.stop()
-
-
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
-    await rig.start()
+    rig = Rig(1000.0)
+    await rig.start(TIMEOUT, settle_time="10 min")
     yield rig
     await rig.stop()
 

@@ -39,6 +39,10 @@ class Stamp:
         self.name, self.hold, self.count = name, hold, 0
         self.ledger = os.path.join(os.path.dirname(__file__), "ledger.txt")
 
+    async def identity(self):
+        self.note("asked who it is")
+        return "ACME,Stamp 3,S-17,1.0"
+
     def note(self, text):
         with open(self.ledger, "a") as file:
             file.write(text + "\\n")

@@ -39,6 +39,24 @@ async def test_a_step_runs_at_the_worker(workers: Start, coordinators: Make, lab
     check_complete(coordinator, worker.spool)
 
 
+async def test_instruments_say_who_they_are(workers: Start, coordinators: Make, lab: Path) -> None:
+    """The worker asks its instruments for the coordinator; one at work is not asked, and what it said last is told."""
+    worker, coordinator = workers(lab), coordinators(lab)
+    station = await coordinator.station(worker.address)
+    said = {"said": "ACME,Stamp 3,S-17,1.0", "manufacturer": "ACME", "model": "Stamp 3", "serial": "S-17"}
+    told = {"stamp": {**said, "firmware": "1.0"}}
+    assert await station.identities() == told
+    step = asyncio.ensure_future(coordinator.run(station, "long"))
+    await until(lambda: len(coordinator.documents("event")) > 1, 10, "the step runs")
+    assert await station.identities() == told
+    await station.abort("seen enough")
+    with pytest.raises(Aborted):
+        await step
+    assert worker.ledger.count("asked who it is") == 1
+    worker.kill()
+    assert await station.identities() == {}
+
+
 async def test_many_documents_in_batches(workers: Start, coordinators: Make, lab: Path) -> None:
     """Hundreds of documents arrive exactly once; a second coordinator fetches them all from the spool."""
     worker, coordinator = workers(lab), coordinators(lab)

@@ -130,6 +130,7 @@ def requests(digest: str) -> list[m.Request]:
         m.Abort(**session, reason="x"),
         m.MakeSafe(**session),
         m.AskReceipt(**session, action={"id": "a"}),
+        m.AskIdentities(**session),
         m.Block(**session, action={"id": "a"}),
         m.Unblock(**session, action="a"),
         m.Entries(**session, after=0, wait=0.0),
@@ -236,12 +237,13 @@ def test_replies_are_checked_too() -> None:
             m.StepKnown(id=2, state="answered", answer=answer, number=7),
             m.Batch(id=3, entries=[[1000000001, 1, 5, "document", "{}", "0" * 64, "1" * 64]]),
             m.SafeStates(id=4, devices={"a": "safe"}),
+            m.Identities(id=5, devices={"a": {"said": "ACME,S,1,2", "serial": "1"}}),
         )
     ]
     refused = 0
     for number in range(500):
         try:
-            m.decode_reply(mutated_bytes(whole[number % 4], rng))
+            m.decode_reply(mutated_bytes(whole[number % len(whole)], rng))
         except WireError as error:
             refused += bool(str(error))
     assert refused > 250

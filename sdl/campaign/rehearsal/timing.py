@@ -16,15 +16,10 @@ from typing import Protocol
 
 from sdl.campaign.rehearsal.script import Part
 from sdl.campaign.scheduling.problem import TOLERANCE, Job, Lab, Planned, Running, Schedule, Situation, Task
-from sdl.campaign.scheduling.ready import Mode, due, wake_at
+from sdl.campaign.scheduling.ready import Mode, astray, due, slack, wake_at
 from sdl.campaign.scheduling.rule import plan_by_rule
 
 __all__ = ["Chances", "Recovery", "Rules", "Timeline", "play"]
-
-_SLACK = 0.05
-"""Part of a step's duration by which it may be off before the schedule is made anew; as in the dispatcher."""
-_LEAST_SLACK = 2.0
-"""The same in lab seconds, at least."""
 
 
 class Chances(Protocol):
@@ -202,7 +197,7 @@ class _Player:
     def _dispatch(self) -> float | None:
         while True:
             situation = self._situation()
-            if self._stale(situation):
+            if astray(situation, None if self.surprised else self.schedule):
                 self.schedule, self.surprised = plan_by_rule(situation), False
             if self.schedule is None:
                 return None
@@ -215,18 +210,6 @@ class _Player:
                 self._start(planned)
             if not chosen:
                 return wake_at(situation, self.schedule, self.rules.mode)
-
-    def _stale(self, situation: Situation) -> bool:
-        if self.schedule is None or self.surprised:
-            return bool(situation.jobs)
-        planned = {(item.job, item.index): item for item in self.schedule.planned}
-        for job in situation.jobs:
-            if job.coming == len(job.tasks):
-                continue
-            item = planned.get((job.id, job.coming))
-            if item is None or situation.now > item.start + _slack(item.end - item.start):
-                return True
-        return False
 
     def _start(self, planned: Planned) -> None:
         number, station, index = planned.job, planned.station, planned.index
@@ -254,7 +237,7 @@ class _Player:
         job, trial = self.jobs[number], self.trials[number]
         running = job.running
         assert running is not None
-        early = end < running.expected_end - _slack(running.expected_end - running.started)
+        early = end < running.expected_end - slack(running.expected_end - running.started)
         self.surprised = self.surprised or early or not done
         if not done:
             self.line.faults += 1
@@ -316,7 +299,3 @@ class _Player:
 def _restricted(task: Task, station: str) -> Task:
     seconds = task.durations.get(station, next(iter(task.durations.values())))
     return replace(task, stations=(station,), durations={station: seconds})
-
-
-def _slack(seconds: float) -> float:
-    return max(_LEAST_SLACK, _SLACK * seconds)

@@ -19,9 +19,36 @@ from sdl.campaign.scheduling.problem import (
 from sdl.campaign.scheduling.rule import plan_by_rule
 from sdl.campaign.scheduling.safety import first_to_finish, safe
 
-__all__ = ["Mode", "due", "legal", "started", "wake_at"]
+__all__ = ["Mode", "astray", "due", "legal", "slack", "started", "wake_at"]
 
 Mode = Literal["lookahead", "first_come", "one_by_one"]
+
+
+_SLACK = 0.05
+"""A step may begin or end this part of its length off the schedule before that is made anew,"""
+_LEAST_SLACK = 2.0
+"""and by so many lab seconds at least."""
+
+
+def slack(seconds: float) -> float:
+    """Lab seconds by which a step of some length may be off before that matters."""
+    return max(_LEAST_SLACK, _SLACK * seconds)
+
+
+def astray(situation: Situation, schedule: Schedule | None) -> bool:
+    """Whether what has happened is not what a schedule foresaw; without one, whether there is anything to schedule."""
+    if schedule is None:
+        return bool(situation.jobs)
+    planned = {(item.job, item.index): item for item in schedule.planned}
+    for job in situation.jobs:
+        if job.coming == len(job.tasks):
+            continue
+        item = planned.get((job.id, job.coming))
+        if item is None or not situation.lab.stations[item.station].usable:
+            return True
+        if situation.now > item.start + slack(item.end - item.start):
+            return True
+    return False
 
 
 def legal(situation: Situation, planned: Planned) -> bool:
