@@ -66,6 +66,7 @@ def metrics(
     definitions: Annotated[bool, typer.Option("--definitions", help="Also what each means, and its formula.")] = False,
     store: StorePath = DEFAULT_STORE,
     json: Json = False,
+    as_: As = "",
 ) -> None:
     """Show the performance metrics of self-driving labs for a campaign: autonomy, throughput, precision and others.
 
@@ -73,7 +74,7 @@ def metrics(
     """
     from sdl.cli._metrics import metrics_command
 
-    metrics_command(campaign, baseline, definitions, store, json)
+    metrics_command(campaign, baseline, definitions, store, json, as_)
 
 
 @app.command()
@@ -84,6 +85,7 @@ def replay(
     ] = None,
     store: StorePath = DEFAULT_STORE,
     json: Json = False,
+    as_: As = "",
 ) -> int:
     """Make every proposal and every outcome again from the journal, and compare them with the record.
 
@@ -91,7 +93,7 @@ def replay(
     """
     from sdl.cli._replay import replay_command
 
-    return replay_command(campaign, lab, store, json)
+    return replay_command(campaign, lab, store, json, as_)
 
 
 @app.command()

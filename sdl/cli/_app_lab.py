@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sdl.cli._options import Json, StorePath
+from sdl.cli._options import As, Json, StorePath
 from sdl.cli._root import DEFAULT_STORE, By, LabFile, ListUnlessTold, Note, app
 
 samples = typer.Typer(cls=ListUnlessTold, help="Where samples are and what became of them; `list` unless told.")
@@ -26,11 +26,12 @@ def samples_list(
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write their labels with bar codes, an HTML page to print.")
     ] = None,
+    as_: As = "",
 ) -> None:
     """List samples: where each is, and what it is good for."""
     from sdl.cli._samples import samples_command
 
-    samples_command(campaign, lab, store, everything, json, labels)
+    samples_command(campaign, lab, store, everything, json, labels, as_)
 
 
 @samples.command("locate")
@@ -65,11 +66,11 @@ def samples_quarantine(
 
 
 @stock.command("list")
-def stock_list(lab: LabFile = None, store: StorePath = DEFAULT_STORE, json: Json = False) -> None:
+def stock_list(lab: LabFile = None, store: StorePath = DEFAULT_STORE, json: Json = False, as_: As = "") -> None:
     """List the lots of a lab: what is left, set aside for trials, and free."""
     from sdl.cli._stock import stock_command
 
-    stock_command(lab, store, json)
+    stock_command(lab, store, json, as_)
 
 
 @stock.command("receive")

@@ -64,11 +64,12 @@ def report(
     campaign: CampaignName,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.html.")] = None,
     store: StorePath = DEFAULT_STORE,
+    as_: As = "",
 ) -> None:
     """Write one self-contained HTML page about a campaign."""
     from sdl.cli._output import report_command
 
-    report_command(campaign, out, store)
+    report_command(campaign, out, store, as_)
 
 
 @app.command()
@@ -77,12 +78,14 @@ def verify(
         str, typer.Argument(metavar="[CAMPAIGN|STORE|RELEASE]", help="Default: every campaign of the store.")
     ] = "",
     key: Annotated[str, typer.Option(metavar="KEY", help="Public key that must have signed the release.")] = "",
+    against: Annotated[str, typer.Option(metavar="STORE", help="Compare a release with the store it is of.")] = "",
     store: StorePath = DEFAULT_STORE,
+    as_: As = "",
 ) -> int:
     """Recompute the hash chains of a journal, or every hash of a release; exit status 2 when anything differs."""
     from sdl.cli._verify import verify_command
 
-    return verify_command(what, store, key)
+    return verify_command(what, store, key, as_, against)
 
 
 @app.command()
@@ -115,11 +118,12 @@ def tiled(
     ] = "TILED_API_KEY",
     store: StorePath = DEFAULT_STORE,
     json: Json = False,
+    as_: As = "",
 ) -> int:
     """Replay a campaign's finished runs to a Tiled server."""
     from sdl.cli._tiled import tiled_command
 
-    return tiled_command(campaign, uri, store, key_from, json)
+    return tiled_command(campaign, uri, store, key_from, json, as_)
 
 
 @stores.callback()
@@ -128,11 +132,11 @@ def store_options() -> None:
 
 
 @stores.command("check")
-def store_check(store: StorePath = DEFAULT_STORE, json: Json = False) -> int:
+def store_check(store: StorePath = DEFAULT_STORE, json: Json = False, as_: As = "") -> int:
     """Check a store from top to bottom; exit status 2 when anything is damaged."""
     from sdl.cli._store import check_command
 
-    return check_command(store, json)
+    return check_command(store, json, as_)
 
 
 @stores.command("rebuild")
@@ -155,11 +159,12 @@ def store_compact(store: StorePath = DEFAULT_STORE) -> None:
 def store_backup(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, which is a store itself.")],
     store: StorePath = DEFAULT_STORE,
+    as_: As = "",
 ) -> None:
     """Copy a store, also while campaigns write to it, and verify the copy."""
     from sdl.cli._store import backup_command
 
-    backup_command(store, out)
+    backup_command(store, out, as_)
 
 
 @stores.command("merge")
@@ -170,9 +175,10 @@ def store_merge(
     ] = None,
     store: StorePath = DEFAULT_STORE,
     json: Json = False,
+    as_: As = "",
 ) -> None:
     """Take the campaigns of another store into this one; refused where a record has gone two ways."""
     from sdl.cli._store import merge_command
     from sdl.journal.location import location
 
-    merge_command(store, location(other), leave or [], json)
+    merge_command(store, location(other), leave or [], json, as_)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sdl.cli._app_run import keys
-from sdl.cli._options import CampaignName, Json, StorePath
+from sdl.cli._options import As, CampaignName, Json, StorePath
 from sdl.cli._root import DEFAULT_STORE, app
 
 fair = typer.Typer(no_args_is_help=True, help="How FAIR a release is.")
@@ -37,9 +37,7 @@ def release(
         Path | None, typer.Option(metavar="KEY", help="Sign with this key; default: your own, see `sdl keys signing`.")
     ] = None,
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Do not sign it.")] = False,
-    as_: Annotated[
-        str, typer.Option("--as", metavar="ROLE", help="For whom: public, shared:NAME or owner, who gets everything.")
-    ] = "",
+    as_: As = "",
     json: Json = False,
 ) -> None:
     """Write a campaign into a folder that others can read, cite, check and trust.
@@ -63,6 +61,7 @@ def fair_check(
     store: StorePath = DEFAULT_STORE,
     project: ProjectFile = None,
     json: Json = False,
+    as_: As = "",
 ) -> int:
     """Judge a release by the RDA FAIR maturity indicators that need no network; exit status 2 when one fails.
 
@@ -70,7 +69,7 @@ def fair_check(
     """
     from sdl.cli._release import fair_check_command
 
-    return fair_check_command(what, store, project, json)
+    return fair_check_command(what, store, project, json, as_)
 
 
 @keys.command("signing")

@@ -229,11 +229,12 @@ def schedule(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show below each station what was planned when the trials began.")
     ] = False,
+    as_: As = "",
 ) -> None:
     """Show what each station does, what comes next, who waits for what, and what held the campaign up."""
     from sdl.cli._schedule import schedule_command
 
-    schedule_command(campaign, store, json, plan)
+    schedule_command(campaign, store, json, plan, as_)
 
 
 @app.command()
@@ -285,11 +286,12 @@ def doubts(
     campaign: Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="Default: every campaign.")] = "",
     store: StorePath = DEFAULT_STORE,
     json: Json = False,
+    as_: As = "",
 ) -> None:
     """List actions in doubt: those of which nobody knows yet whether they happened."""
     from sdl.cli._doubts import doubts_command
 
-    doubts_command(campaign, store, json)
+    doubts_command(campaign, store, json, as_)
 
 
 @app.command()

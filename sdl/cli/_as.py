@@ -1,8 +1,13 @@
-"""What a store shows to others than its owner: `--as public` and `--as shared:NAME`."""
+"""What a store shows to others than its owner: `--as public` and `--as shared:NAME`.
+
+Every command that reads opens its store with `opened_as`; whoever is not the owner then gets a store in which nothing
+is that the policies do not open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.table import Table
@@ -10,34 +15,93 @@ from rich.text import Text
 
 from sdl.campaign.inventory import today
 from sdl.cli._format import console, plain, print_json, when
-from sdl.fair.access import Role, readable, visible
+from sdl.fair._seen import SeenStore
+from sdl.fair.access import Hidden, Role, data_verdict, require_data, role_of, seen_by
 from sdl.journal import Store
-from sdl.journal._resolve import resolve
-from sdl.journal.state import CampaignState, fold_all
+from sdl.journal.location import StoreLocation
+from sdl.journal.state import CampaignState
 
-__all__ = ["resolve_as", "show_described"]
+__all__ = ["only_data", "opened_as", "owner_alone", "say_withheld", "show_described", "with_data"]
 
 
-def resolve_as(store: Store, name: str, role: Role) -> str:
-    """Id of the campaign that a person means, among those that a role knows of.
+@contextmanager
+def opened_as(path: StoreLocation, as_: str) -> Iterator[tuple[Store, Role]]:
+    """Open a store to read it: as it is for the owner, as the policies let it be seen for others.
+
+    Args:
+        path: of the store; there has to be one.
+        as_: for whom, as in `--as`.
 
     Raises:
-        InputError: none or several of them fit; campaigns that the role may not know of are not there.
+        InputError: nobody is called that.
     """
-    return store.resolve(name) if role.kind == "owner" else resolve(name, visible(store, role, today()))
+    role = role_of(as_)
+    with Store.open(path, create=False) as store:
+        yield seen_by(store, role, today()), role
 
 
-def show_described(store: Store, campaign: str, role: Role, why: str, json: bool) -> None:
+def with_data(store: Store, name: str, role: Role, path: str = "") -> str:
+    """Id of the campaign that a person means, the data of which the role may see.
+
+    Args:
+        store: as `opened_as` gives it.
+        name: of the campaign.
+        role: who looks.
+        path: what the command makes, as it is called in a release.
+
+    Raises:
+        InputError: none or several fit; campaigns that the role may not know of are not there.
+        Hidden: the role may not see the data; the message says why, until when, and what may be seen.
+    """
+    campaign = store.resolve(name)
+    try:
+        require_data(store, campaign, role, today(), path)
+    except Hidden as error:
+        raise Hidden(f"{error}. What describes it: sdl show {name} --as {role}") from None
+    return campaign
+
+
+def only_data(store: Store) -> Store:
+    """The same store with only those campaigns whose data may be seen."""
+    return store.only_data() if isinstance(store, SeenStore) else store
+
+
+def say_withheld(store: Store, role: Role) -> None:
+    """Say of which campaigns, among those that the role knows of, nothing is shown here, and why."""
+    if not isinstance(store, SeenStore):
+        return
+    for head in store.campaigns():
+        verdict = data_verdict(store, head.id, role, today())
+        if not verdict.allowed:
+            console().print(f"not shown: campaign {head.name}: {verdict.why}", style="dim", markup=False)
+
+
+def owner_alone(as_: str, what: str, instead: str) -> None:
+    """Refuse what no policy can open, because it holds every campaign or belongs to none.
+
+    Args:
+        as_: for whom, as in `--as`.
+        what: cannot be seen by others, with its verb, as in `a backup holds every campaign in full`.
+        instead: what others may have.
+
+    Raises:
+        Hidden: not for the owner.
+    """
+    role = role_of(as_)
+    if role.kind != "owner":
+        raise Hidden(f"{what}: for the owner alone, not for {role}; {instead}")
+
+
+def show_described(store: Store, campaign: str, why: str, json: bool) -> None:
     """Print what describes a campaign, and why its data are not shown.
 
     Args:
-        store: an open store.
+        store: as `opened_as` gives it, to somebody who may see the metadata.
         campaign: id.
-        role: who looks, and may see the metadata.
         why: of the verdict on the data.
         json: print one JSON object.
     """
-    state = fold_all(campaign, readable(store.entries(campaign), role, today()))
+    state = store.state(campaign)
     if json:
         print_json(_document(state, why))
         return

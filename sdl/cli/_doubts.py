@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdl.campaign.doubts import Doubt, NotAnswered, find_doubt, has_session, list_doubts, resolve, signed
+from sdl.cli._as import only_data, opened_as, say_withheld, with_data
 from sdl.cli._errors import ENDED, PAUSED
 from sdl.cli._format import console, number, plain, print_json, when
 from sdl.journal import Store
@@ -30,11 +31,20 @@ _MEANINGS = (
 _DEFAULT_STORE = Path("sdl.db")
 
 
-def doubts_command(name: str, path: StoreLocation, json: bool) -> None:
-    """Print every action in doubt, of one campaign or of all in the store, and how to settle it."""
-    with Store.open(path, create=False) as store:
-        chosen = _chosen(store, name)
-        doubts = [doubt for campaign in chosen for doubt in list_doubts(store, campaign)]
+def doubts_command(name: str, path: StoreLocation, json: bool, as_: str = "") -> None:
+    """Print every action in doubt, of one campaign or of all in the store, and how to settle it.
+
+    Args:
+        name: of the campaign; empty for all.
+        path: of the store.
+        json: print one JSON object a line.
+        as_: for whom, as in `--as`; only the owner is told how to settle them.
+    """
+    with opened_as(path, as_) as (seen, role):
+        chosen = [with_data(seen, name, role)] if name else _chosen(only_data(seen), "")
+        if not name and not json:
+            say_withheld(seen, role)
+        doubts = [doubt for campaign in chosen for doubt in list_doubts(only_data(seen), campaign)]
     if json:
         for doubt in doubts:
             print_json(doubt.as_json())
@@ -48,7 +58,7 @@ def doubts_command(name: str, path: StoreLocation, json: bool) -> None:
     out.print(Text(f"{count} in doubt: nobody knows yet whether {they} happened", style="bold red"))
     out.print(_table(doubts))
     out.print()
-    for line in _advice(doubts, path):
+    for line in _advice(doubts, path) if role.kind == "owner" else []:
         out.print(line, markup=False, soft_wrap=True)
 
 

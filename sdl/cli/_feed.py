@@ -24,7 +24,11 @@ def feed_of(address: str, key: Path | None, clients: Path | None) -> Feed | None
     if not address and key is None:
         return None
     keys = None if key is None else ServerKeys.load(key, clients)
-    return Feed(address or Feed.address, keys)
+    if keys is None or not keys.roles:
+        return Feed(address or Feed.address, keys)
+    from sdl.fair.access import feed_views
+
+    return Feed(address or Feed.address, keys, feed_views)
 
 
 def client_keys(key: Path | None, server_key: Path | None) -> ClientKeys | None:

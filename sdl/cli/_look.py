@@ -11,11 +11,11 @@ from rich.text import Text
 from sdl.campaign.doubts import Doubt, list_doubts
 from sdl.campaign.inventory import today
 from sdl.campaign.rehearsal.score import Score, score
-from sdl.cli._as import resolve_as, show_described
+from sdl.cli._as import only_data, opened_as, show_described
 from sdl.cli._doubts import WAYS, how_to_resolve
 from sdl.cli._format import console, duration, number, outcome, plain, print_json, when
 from sdl.cli._quote import print_score
-from sdl.fair.access import data_verdict, require_data, role_of, visible
+from sdl.fair.access import data_verdict, require_data, role_of, seen_by
 from sdl.journal import CampaignRow, Store, kinds
 from sdl.journal.actions import ActionState
 from sdl.journal.location import StoreLocation, shown
@@ -37,8 +37,7 @@ def list_command(path: StoreLocation, json: bool, as_: str = "") -> None:
     """Print the campaigns of a store, the newest last; `as_`: for whom, as in `--as`."""
     role = role_of(as_)
     with Store.open(path, create=False) as store:
-        known = {head.id for head in visible(store, role, today())}
-        listed = [row for row in store.list_campaigns() if row.id in known]
+        listed = seen_by(store, role, today()).list_campaigns()
         rows = [(row, _status(store, row.id, row.status)) for row in listed]
         withheld = {row.id for row in listed if not data_verdict(store, row.id, role, today()).allowed}
     if json:
@@ -50,8 +49,6 @@ def list_command(path: StoreLocation, json: bool, as_: str = "") -> None:
         return
     table = Table("name", "id", "status", "trials", "best", "updated", box=None, pad_edge=False)
     for row, status in rows:
-        if row.id in withheld:
-            row = row._replace(best=None)
         trials = "–" if row.id in withheld else str(row.trials)
         unit = "" if row.unit in ("", "1") else f" {row.unit}"
         best = "–" if row.best is None else f"{number(row.best)}{unit}"
@@ -61,8 +58,8 @@ def list_command(path: StoreLocation, json: bool, as_: str = "") -> None:
 
 
 def _list_row(row: CampaignRow, withheld: bool) -> dict[str, Any]:
-    """A line of the list; the best value and how many trials there were are data."""
-    return row._asdict() | ({"best": None, "unit": "", "trials": None} if withheld else {})
+    """A line of the list; how many trials there were is not known to whoever may not see the data."""
+    return row._asdict() | ({"trials": None} if withheld else {})
 
 
 def _status(store: Store, campaign: str, status: str) -> str:
@@ -78,14 +75,14 @@ def _status(store: Store, campaign: str, status: str) -> str:
 
 def show_command(name: str, trial: int | None, path: StoreLocation, json: bool, as_: str = "") -> None:
     """Print a campaign, or one of its trials; `as_`: for whom, as in `--as`."""
-    role = role_of(as_)
-    with Store.open(path, create=False) as store:
-        campaign = resolve_as(store, name, role)
-        verdict = data_verdict(store, campaign, role, today())
+    with opened_as(path, as_) as (seen, role):
+        campaign = seen.resolve(name)
+        verdict = data_verdict(seen, campaign, role, today())
         if not verdict.allowed and trial is None:
-            show_described(store, campaign, role, verdict.why, json)
+            show_described(seen, campaign, verdict.why, json)
             return
-        require_data(store, campaign, role, today())
+        require_data(seen, campaign, role, today())
+        store = only_data(seen)
         state = store.state(campaign)
         status = _status(store, campaign, state.status)
         if json:
@@ -94,11 +91,12 @@ def show_command(name: str, trial: int | None, path: StoreLocation, json: bool, 
         doubts = list_doubts(store, campaign)
         settled = {e.body["action"]: e.body for e in store.entries(campaign, kinds={kinds.ACTION_RESOLVED})}
         foretold = score(store, state) if trial is None else None
+    where = path if role.kind == "owner" else None
     if trial is None:
-        _show_campaign(state, status, doubts, path)
+        _show_campaign(state, status, doubts, where)
         _show_score(foretold)
     else:
-        _show_trial(state, _find(state, trial), [d for d in doubts if d.action.trial == trial], settled, path)
+        _show_trial(state, _find(state, trial), [d for d in doubts if d.action.trial == trial], settled, where)
 
 
 def _show_json(store: Store, campaign: str, trial: int | None) -> None:
@@ -120,16 +118,18 @@ def _find(state: CampaignState, number_: int) -> TrialState:
     return state.trials[number_]
 
 
-def _show_doubts(doubts: list[Doubt], path: StoreLocation) -> None:
+def _show_doubts(doubts: list[Doubt], path: StoreLocation | None) -> None:
+    """What is in doubt, and how to settle it where the store (its path) is the owner's."""
     for doubt in doubts:
         text = Text(f"IN DOUBT: {plain(doubt.what)}, trial {doubt.action.trial}", style="bold red")
-        text.append(f"\n  settle it: {how_to_resolve(doubt.key, path)} {WAYS}", style="not bold default")
+        if path is not None:
+            text.append(f"\n  settle it: {how_to_resolve(doubt.key, path)} {WAYS}", style="not bold default")
         console().print(text, soft_wrap=True)
     if doubts:
         console().print("  `sdl doubts` shows the evidence\n", style="dim")
 
 
-def _show_campaign(state: CampaignState, status: str, doubts: list[Doubt], path: StoreLocation) -> None:
+def _show_campaign(state: CampaignState, status: str, doubts: list[Doubt], path: StoreLocation | None) -> None:
     out = console()
     out.print(Text(f"{state.name}  {state.id}", style="bold"))
     _show_doubts(doubts, path)
@@ -211,7 +211,7 @@ def _show_trial(
     trial: TrialState,
     doubts: list[Doubt],
     settled: Mapping[str, Mapping[str, Any]],
-    path: StoreLocation,
+    path: StoreLocation | None,
 ) -> None:
     out = console()
     out.print(Text(f"{state.name}, trial {trial.number}: {trial.status.value}", style="bold"))

@@ -8,15 +8,17 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from sdl.cli._as import only_data, opened_as, with_data
 from sdl.cli._format import console, duration, number, plain, print_json
 from sdl.fair.metrics import Metric, Metrics, metrics_of
-from sdl.journal import Store
 from sdl.journal.location import StoreLocation
 
 __all__ = ["metrics_command", "value_of"]
 
 
-def metrics_command(name: str, baseline: str, definitions: bool, path: StoreLocation, json: bool) -> None:
+def metrics_command(
+    name: str, baseline: str, definitions: bool, path: StoreLocation, json: bool, as_: str = ""
+) -> None:
     """Print the metrics of a campaign.
 
     Args:
@@ -25,9 +27,11 @@ def metrics_command(name: str, baseline: str, definitions: bool, path: StoreLoca
         definitions: whether to print what each metric means and its formula.
         path: of the store.
         json: print one JSON object.
+        as_: for whom, as in `--as`; what is compared is then among campaigns whose data may be seen.
     """
-    with Store.open(path, create=False) as store:
-        found = metrics_of(store, store.resolve(name), baseline)
+    with opened_as(path, as_) as (store, role):
+        campaign = with_data(store, name, role)
+        found = metrics_of(only_data(store), campaign, with_data(store, baseline, role) if baseline else "")
     if json:
         print_json(found.as_json())
     else:

@@ -10,8 +10,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from sdl.campaign.inventory import today
+from sdl.cli._as import say_withheld, with_data
 from sdl.cli._format import console, number, plain
-from sdl.fair.access import role_of
+from sdl.fair.access import role_of, seen_by
 from sdl.fair.query import Answer, answer
 from sdl.journal import Store
 from sdl.journal.location import StoreLocation
@@ -54,9 +56,15 @@ def query_command(
         raise InputError("parquet is binary and needs a file: name one, such as --out answer.parquet")
     named = [name for given in columns for name in given.split(",") if name.strip()]
     asked = [name for given in campaigns for name in given.split(",") if name.strip()]
+    role = role_of(as_)
     with Store.open(path, create=False) as store:
+        seen = seen_by(store, role, today())
+        for name in asked if role.kind != "owner" else ():
+            with_data(seen, name, role)
+        if not asked and format == "table" and out is None:
+            say_withheld(seen, role)
         found = answer(
-            store, text, campaigns=asked, columns=named, role=role_of(as_),
+            store, text, campaigns=asked, columns=named, role=role,
             status=filters.get("status", ()), sample=filters.get("sample", ()),
             instrument=filters.get("instrument", ()), person=filters.get("person", ()),
         )  # fmt: skip

@@ -164,8 +164,11 @@ def signing_key_command(path: Path | None) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
-def fair_check_command(what: str, path: str | Path, project_file: Path | None, json: bool) -> int:
-    """Judge a release, or a campaign by a release of it that is made for that and thrown away."""
+def fair_check_command(what: str, path: str | Path, project_file: Path | None, json: bool, as_: str = "") -> int:
+    """Judge a release, or a campaign by a release of it that is made for that and thrown away; `as_`: as in `--as`."""
+    from sdl.campaign.inventory import today
+    from sdl.cli._as import with_data
+    from sdl.fair.access import role_of, seen_by
     from sdl.fair.maturity import NOT_OFFLINE, check_campaign, check_release
 
     if Path(what).is_dir():
@@ -175,7 +178,8 @@ def fair_check_command(what: str, path: str | Path, project_file: Path | None, j
 
         project = load_project(project_file) if project_file is not None else None
         with Store.open(path, create=False) as store:
-            found = check_campaign(store, store.resolve(what), project)
+            role = role_of(as_)
+            found = check_campaign(store, with_data(seen_by(store, role, today()), what, role), project)
     failed = [one for one in found if not one.passed]
     if json:
         for one in found:

@@ -15,6 +15,7 @@ from rich.text import Text
 from sdl.campaign.doubts import signed
 from sdl.campaign.inventory import Inventory, Located
 from sdl.campaign.labbook import LabBook, lab_spec, record
+from sdl.cli._as import only_data, opened_as, say_withheld, with_data
 from sdl.cli._doubts import _login
 from sdl.cli._format import console, plain, print_json, when
 from sdl.journal import Store, kinds
@@ -35,11 +36,20 @@ _STYLES = {
 
 
 def samples_command(
-    campaign: str, lab: Path | None, path: StoreLocation, everything: bool, json: bool, labels: Path | None
+    campaign: str,
+    lab: Path | None,
+    path: StoreLocation,
+    everything: bool,
+    json: bool,
+    labels: Path | None,
+    as_: str = "",
 ) -> None:
-    """Print the samples of a campaign or a lab, or write their labels."""
-    with Store.open(path, create=False) as store:
-        chosen = store.resolve(campaign) if campaign else ""
+    """Print the samples of a campaign or a lab, or write their labels; `as_`: for whom, as in `--as`."""
+    with opened_as(path, as_) as (seen, role):
+        chosen = with_data(seen, campaign, role) if campaign else ""
+        if not chosen and not json:
+            say_withheld(seen, role)
+        store = only_data(seen)
         if chosen and lab is None:
             name = store.state(chosen).created.get("lab", {}).get("name", "")
             found = LabBook(store, name).refresh().inventory()

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sdl.campaign.labbook import LabBook
 from sdl.campaign.timeline import Bar, Coming, Outlook, Timeline, Wait, outlook, timeline
+from sdl.cli._as import only_data, opened_as, with_data
 from sdl.cli._format import console, duration, plain, print_json, when
 from sdl.cli._gantt import Block, Kind, Row, draw, hours
 from sdl.journal import Store
@@ -29,10 +30,11 @@ _LEAST_BACK = 4 * 3600.0
 """Lab seconds of the past that it shows at least."""
 
 
-def schedule_command(name: str, path: StoreLocation, json: bool, plan: bool) -> None:
-    """Print the schedule of a campaign."""
-    with Store.open(path, create=False) as store:
-        campaign = store.resolve(name)
+def schedule_command(name: str, path: StoreLocation, json: bool, plan: bool, as_: str = "") -> None:
+    """Print the schedule of a campaign; `as_`: for whom, as in `--as`."""
+    with opened_as(path, as_) as (seen, role):
+        campaign = with_data(seen, name, role)
+        store = only_data(seen)
         lease = store.lease(campaign)
         live = lease is not None and lease.alive
         state = store.state(campaign)

@@ -13,6 +13,7 @@ from rich.text import Text
 from sdl.campaign.doubts import signed
 from sdl.campaign.inventory import Inventory, Lot, today
 from sdl.campaign.labbook import LabBook, lab_spec, record
+from sdl.cli._as import owner_alone
 from sdl.cli._doubts import _login
 from sdl.cli._format import console, number, plain, print_json, when
 from sdl.journal import Store, kinds
@@ -28,8 +29,9 @@ _LONGEST = 80
 """Characters of a lot's name."""
 
 
-def stock_command(lab: Path | None, path: StoreLocation, json: bool) -> None:
-    """Print what is left of each lot of a lab's stock."""
+def stock_command(lab: Path | None, path: StoreLocation, json: bool, as_: str = "") -> None:
+    """Print what is left of each lot of a lab's stock; no campaign's policy opens it to others (`as_`)."""
+    owner_alone(as_, "the stock of a lab belongs to no campaign, so no policy opens it", "ask for it at the lab")
     with Store.open(path, create=False) as store:
         spec = lab_spec(store, lab)
         inventory = LabBook(store, spec.name).refresh().inventory(spec.stock)

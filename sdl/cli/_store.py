@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from sdl.cli._as import owner_alone
 from sdl.cli._errors import BAD_INPUT, ENDED
 from sdl.cli._format import console, print_json
 from sdl.journal import Store
@@ -15,8 +16,9 @@ from sdl.journal.location import StoreLocation
 __all__ = ["backup_command", "check_command", "compact_command", "merge_command", "rebuild_command"]
 
 
-def check_command(location: StoreLocation, json: bool) -> int:
-    """Print all that is wrong with a store, and advice; exit status 2 when something is wrong."""
+def check_command(location: StoreLocation, json: bool, as_: str = "") -> int:
+    """Print all that is wrong with a store, and advice; exit status 2 when something is wrong. `as_`: as in `--as`."""
+    owner_alone(as_, "a check goes over every campaign of the store", f"for the rest: sdl verify --as {as_}")
     with Store.open(location, create=False) as store:
         damage, advice = store.check()
         entries = sum(head.seq for head in [*store.campaigns(), *store.labs()])
@@ -56,8 +58,9 @@ def compact_command(location: StoreLocation) -> None:
     console().print(f"{store.name}: {_bytes(before)} before, {_bytes(after)} now", markup=False)
 
 
-def backup_command(location: StoreLocation, out: Path) -> None:
-    """Copy a store into a new SQLite file while campaigns go on."""
+def backup_command(location: StoreLocation, out: Path, as_: str = "") -> None:
+    """Copy a store into a new SQLite file while campaigns go on; `as_`: as in `--as`."""
+    owner_alone(as_, "a backup holds every campaign in full", f"for others: sdl release CAMPAIGN --as {as_}")
     with Store.open(location, create=False) as store:
         store.backup(out)
     with Store.open(out, create=False) as copy:
@@ -66,8 +69,11 @@ def backup_command(location: StoreLocation, out: Path) -> None:
     console().print(f"{out}: {count} campaigns, {entries} entries, every hash fits", markup=False)
 
 
-def merge_command(location: StoreLocation, other: StoreLocation, leave: Sequence[str], json: bool) -> None:
-    """Take the campaigns of another store into this one."""
+def merge_command(
+    location: StoreLocation, other: StoreLocation, leave: Sequence[str], json: bool, as_: str = ""
+) -> None:
+    """Take the campaigns of another store into this one; `as_`: as in `--as`."""
+    owner_alone(as_, "a merge takes campaigns over in full", f"for others: sdl release CAMPAIGN --as {as_}")
     with Store.open(other, create=False) as source, Store.open(location) as store:
         told = store.merge(source, leave)
     if json:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
+from sdl.cli._as import opened_as, with_data
 from sdl.cli._errors import BAD_INPUT, ENDED
 from sdl.cli._format import console, print_json
-from sdl.journal import Store
 from sdl.journal.location import StoreLocation
 
 __all__ = ["tiled_command"]
 
 
-def tiled_command(name: str, uri: str, path: StoreLocation, key_from: str, json: bool) -> int:
+def tiled_command(name: str, uri: str, path: StoreLocation, key_from: str, json: bool, as_: str = "") -> int:
     """Replay, check every event in Tiled, and say what became of each run.
 
     Args:
@@ -21,6 +21,7 @@ def tiled_command(name: str, uri: str, path: StoreLocation, key_from: str, json:
         path: of the store.
         key_from: name of the environment variable that holds the server's API key.
         json: print one JSON object.
+        as_: for whom, as in `--as`.
 
     Returns:
         0, or 2 where a run cannot be replayed.
@@ -31,8 +32,8 @@ def tiled_command(name: str, uri: str, path: StoreLocation, key_from: str, json:
     from sdl.fair._gather import gather_record
     from sdl.fair.tiled import connect, replay
 
-    with Store.open(path, create=False) as store:
-        record = gather_record(store, store.resolve(name))
+    with opened_as(path, as_) as (store, role):
+        record = gather_record(store, with_data(store, name, role, "documents/documents.jsonl"))
     with connect(uri, os.environ.get(key_from)) as client:
         done = replay(record.runs.values(), client)
     if json:

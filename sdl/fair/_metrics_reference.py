@@ -108,11 +108,13 @@ def _at_random(store: Store) -> list[str]:
     """Campaigns with a trial that was drawn at random, the oldest first."""
     import sqlalchemy as sa
 
+    from sdl.fair._seen import whole_of
     from sdl.journal._views import tables
 
-    store.sync_views()
+    whole = whole_of(store)
+    whole.sync_views()
     trials = next(table for table in tables if table.name == "view_trials").c
-    with store._read() as connection:
+    with whole._read() as connection:
         query = sa.select(trials.campaign).where(trials.planner.in_(sorted(_AT_RANDOM))).distinct()
         found = set(connection.execute(query).scalars())
     return [head.id for head in store.campaigns() if head.id in found]

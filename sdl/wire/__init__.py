@@ -2,9 +2,11 @@
 
 The feed may lose messages and never holds a campaign up; the journal is the truth, and a `Watcher` fills
 every gap from it. Whoever publishes gives `Publisher.publish` to the journal's writer; whoever watches iterates
-a `Watcher`.
+a `Watcher`. Clients whose key has a role, as in `shared:Hana`, cannot subscribe: they follow at the history desk, which
+gives them what the role may see.
 """
 
+from sdl.wire._callers import Page, View, Views
 from sdl.wire._codec import MAX_BYTES, WireError, decode_entry, encode_entry, load_document
 from sdl.wire._desk import History
 from sdl.wire._publisher import Publisher
@@ -15,9 +17,12 @@ __all__ = [
     "MAX_BYTES",
     "ClientKeys",
     "History",
+    "Page",
     "Publisher",
     "ServerKeys",
     "Status",
+    "View",
+    "Views",
     "Watcher",
     "WireError",
     "decode_entry",

@@ -13,6 +13,7 @@ History (DEALER ↔ ROUTER), one frame each:
 
     request [version, id, after, limit]
     reply [version, id, campaign, error, more, [entry …]]
+    reply [version, id, campaign, error, more, [entry …], role, part, closing]     to those who are no operators
 """
 
 from __future__ import annotations
@@ -91,6 +92,12 @@ class Reply(NamedTuple):
     more: bool
     entries: list[bytes]
     """Encoded entries, by seq."""
+    role: str = ""
+    """As whom the asker follows; empty for an operator, who alone may subscribe to the feed."""
+    part: str = ""
+    """What the role sees: `data` or `metadata`; empty where nothing was there yet."""
+    closing: bool = False
+    """The publisher closes; to those who hear no goodbye on the feed."""
 
 
 _BEAT_FIELDS = (("version", int), ("campaign", str), ("epoch", str), ("seq", int))
@@ -103,6 +110,7 @@ _REPLY_FIELDS = (
     ("more", bool),
     ("entries", list),
 )
+_OTHERS_FIELDS = (*_REPLY_FIELDS, ("role", str), ("part", str), ("closing", bool))
 
 
 def entry_frame(entry: Entry) -> bytes:
@@ -161,7 +169,7 @@ def read_request(frame: bytes) -> Request:
 
 def reply_frame(reply: Reply) -> bytes:
     """A history reply."""
-    return pack([VERSION, *reply])
+    return pack([VERSION, *reply] if reply.role else [VERSION, *reply[:5]])
 
 
 def read_reply(frame: bytes) -> Reply:
@@ -171,7 +179,8 @@ def read_reply(frame: bytes) -> Reply:
         WireError: malformed.
     """
     value = unpack(frame, max_bytes=REPLY_BYTES)
-    check_fields(value, _REPLY_FIELDS, "history reply")
+    others = type(value) is list and len(value) == len(_OTHERS_FIELDS)
+    check_fields(value, _OTHERS_FIELDS if others else _REPLY_FIELDS, "history reply")
     if not all(type(item) is bytes for item in value[5]):
         raise WireError("history reply: entries are not bytes")
     return Reply(*value[1:])

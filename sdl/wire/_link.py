@@ -27,6 +27,8 @@ class Link:
 
     def live(self) -> Iterator[bytes]:
         """Frames of the live feed that have come in, at most a batch."""
+        if self._feed.closed:
+            return
         for _ in range(_BATCH):
             try:
                 frames = self._feed.recv_multipart(zmq.NOBLOCK)
@@ -50,6 +52,11 @@ class Link:
         except zmq.Again:
             return
 
+    def leave_feed(self) -> None:
+        """Stop trying to subscribe: the publisher answers here alone."""
+        self._poller.unregister(self._feed)
+        self._feed.close(0)
+
     def wait(self, seconds: float) -> None:
         """Until something has come in, or `seconds` have passed."""
         self._poller.poll(max(0, math.ceil(seconds * 1000)))
@@ -58,7 +65,7 @@ class Link:
         """The same without blocking the event loop."""
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
-        sockets = (self._feed, self._history)
+        sockets = [socket for socket in (self._feed, self._history) if not socket.closed]
         descriptors = [int(socket.getsockopt(zmq.FD)) for socket in sockets]
         for descriptor in descriptors:
             loop.add_reader(descriptor, arrived.set)

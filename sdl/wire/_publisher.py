@@ -16,6 +16,7 @@ import zmq
 
 from sdl.journal import Entry
 from sdl.wire._address import Address
+from sdl.wire._callers import Views, callers_of
 from sdl.wire._desk import Desk, Feed, History
 from sdl.wire._frames import Beat
 from sdl.wire._sockets import bind_pair
@@ -46,6 +47,7 @@ class Publisher:
         backlog: int = 10_000,
         high_water: int = 1_000,
         page: int = 500,
+        views: Views | None = None,
     ) -> None:
         """Bind both ports and start.
 
@@ -57,10 +59,14 @@ class Publisher:
             backlog: entries that may wait for the publisher's thread.
             high_water: messages that may wait for one subscriber.
             page: most entries in one history reply.
+            views: what those see who are no operators, by their role; called in the publisher's thread. The feed is
+                closed to them, and the history desk serves them that and nothing else.
 
         Raises:
-            WireError: the address is malformed or taken, or reachable from outside without keys.
+            WireError: the address is malformed or taken, or reachable from outside without keys; or keys have roles,
+                and `views` is not given.
         """
+        callers = callers_of(keys, views)
         self.campaign = campaign
         self._epoch = uuid.uuid4().hex
         self._backlog: deque[Entry] = deque(maxlen=backlog)
@@ -69,7 +75,7 @@ class Publisher:
         self._closing = False
         self._sockets = bind_pair(Address.parse(address), keys, high_water)
         self._feed = Feed(self._sockets.feed)
-        self._desk = Desk(self._sockets.history, campaign, history, page)
+        self._desk = Desk(self._sockets.history, campaign, history, page, callers)
         self._pipe_lock, self._pipe_open = threading.Lock(), True
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -140,6 +146,7 @@ class Publisher:
                 self._desk.serve()
                 if newcomer or time.monotonic() >= next_beat:
                     self._beat("beat", last)
+                    self._desk.remind()
                     next_beat = time.monotonic() + BEAT_SECONDS
             self._say_goodbye()
         finally:
@@ -167,6 +174,8 @@ class Publisher:
     def _say_goodbye(self) -> None:
         self._feed.listen()
         self._beat("bye", self._send_backlog())
+        heard = self._feed.heard or self._desk.followed
+        self._desk.remind(closing=True)
         until = time.monotonic() + _GOODBYE_SECONDS
-        while self._feed.heard and time.monotonic() < until and self._sockets.history.poll(_QUIET_MS):
+        while heard and time.monotonic() < until and self._sockets.history.poll(_QUIET_MS):
             self._desk.serve()

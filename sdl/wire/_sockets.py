@@ -15,6 +15,7 @@ from sdl.wire.keys import ClientKeys, ServerKeys
 
 _HANDSHAKE_BYTES = 4096  # largest command a peer sends while it connects, CURVE included, with room
 _LINGER_MS = 500
+_FEED, _HISTORY = b"sdl-feed", b"sdl-history"  # domains of RFC 27
 _Socket = TypeVar("_Socket", bound="zmq.Socket[bytes]")
 
 
@@ -63,9 +64,9 @@ def bind_pair(address: Address, keys: ServerKeys | None, high_water: int) -> Ser
     authenticator = None
     try:
         authenticator = _authenticate(context, keys)
-        feed = _server_socket(context, zmq.XPUB, address, keys, _HANDSHAKE_BYTES)
+        feed = _server_socket(context, zmq.XPUB, address, keys, _HANDSHAKE_BYTES, _FEED)
         feed.setsockopt(zmq.SNDHWM, high_water)
-        history = _server_socket(context, zmq.ROUTER, address, keys, max(REQUEST_BYTES, _HANDSHAKE_BYTES))
+        history = _server_socket(context, zmq.ROUTER, address, keys, max(REQUEST_BYTES, _HANDSHAKE_BYTES), _HISTORY)
         # a watcher has one request under way; one that asks and never reads must not pile up pages here
         history.setsockopt(zmq.SNDHWM, 4)
         bound = replace(address, feed=_bind(feed, address.feed_url), history=_bind(history, address.history_url))
@@ -82,14 +83,26 @@ def _authenticate(context: zmq.Context[zmq.Socket[bytes]], keys: ServerKeys | No
         return None
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
-    authenticator.configure_curve_callback(domain="*", credentials_provider=_AllowList(keys.clients))
+    # What is published goes to every subscriber of a topic alike, so only operators may connect to the feed at all.
+    # At the desk each request comes with its key.
+    everyone = keys.clients | keys.roles.keys()
+    for domain, clients in ((_FEED, keys.clients), (_HISTORY, everyone)):
+        authenticator.configure_curve_callback(domain.decode(), credentials_provider=_AllowList(clients))
     return authenticator
 
 
 def _server_socket(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, address: Address, keys: ServerKeys | None, limit: int
+    context: zmq.Context[zmq.Socket[bytes]],
+    kind: int,
+    address: Address,
+    keys: ServerKeys | None,
+    limit: int,
+    domain: bytes = b"",
 ) -> zmq.Socket[bytes]:
+    """A socket that listens; `domain`: what the authenticator is asked about."""
     socket = context.socket(kind)
+    if keys is not None and keys.clients is not None and domain:
+        socket.setsockopt(zmq.ZAP_DOMAIN, domain)
     socket.setsockopt(zmq.MAXMSGSIZE, limit)
     socket.setsockopt(zmq.IPV6, int(address.ipv6))
     if keys is not None:

@@ -13,7 +13,7 @@ from sdl.journal import Entry
 from sdl.wire._address import Address
 from sdl.wire._codec import WireError, decode_entry
 from sdl.wire._desk import History
-from sdl.wire._frames import Beat, Request, read_live, read_reply
+from sdl.wire._frames import Beat, Reply, Request, read_live, read_reply
 from sdl.wire._link import Link
 from sdl.wire._sequence import Sequence
 from sdl.wire.keys import ClientKeys
@@ -22,6 +22,7 @@ Status = Literal["connecting", "live", "closed", "lost"]
 
 _PAGE: Final = 500
 _ASK_AGAIN_SECONDS: Final = 1.0
+_HELD_SECONDS: Final = 2.0  # a desk that serves no feed answers at its next beat
 _GOODBYE_SECONDS: Final = 1.0
 _TICK_SECONDS: Final = 0.25
 
@@ -62,6 +63,10 @@ class Watcher:
         self.status: Status = "connecting"
         self.discarded = 0
         """Messages that were malformed, of another campaign or out of the chain."""
+        self.role = ""
+        """As whom the publisher lets this watcher follow; empty for an operator of the lab, who gets everything."""
+        self.part = ""
+        """What the role sees, `data` or `metadata`; empty for an operator, and before anything was there."""
         self._history = history
         self._patience = patience
         self._stay = stay
@@ -216,7 +221,7 @@ class Watcher:
 
     def _ask(self, link: Link) -> None:
         now = time.monotonic()
-        if self._asked is not None and now - self._asked < _ASK_AGAIN_SECONDS:
+        if self._asked is not None and now - self._asked < (_HELD_SECONDS if self.role else _ASK_AGAIN_SECONDS):
             return
         self._asked = now
         self._request = Request(self._request.id + 1, self._sequence.last, _PAGE)
@@ -234,8 +239,28 @@ class Watcher:
             return
         self._asked = None
         if reply.error:
-            raise WireError(f"campaign {reply.campaign!r} at {self.address}: {reply.error}")
+            where = f"campaign {reply.campaign!r} at {self.address}" if reply.campaign else str(self.address)
+            raise WireError(f"{where}: {reply.error}")
+        if reply.role or self.role:
+            self._follow_by_request(reply)
         self._sequence.extend(entries, more=reply.more)
+        if reply.role:
+            self._sequence.reset()  # the next request waits at the desk until there is more
+
+    def _follow_by_request(self, reply: Reply) -> None:
+        """Take in what a publisher says to those who are no operators; it has no feed for them.
+
+        Raises:
+            WireError: what may be seen has changed, and the numbers of entries with it.
+        """
+        if not self.role and self._link is not None:
+            self._link.leave_feed()
+        if (self.part and reply.part != self.part) or (self.role and reply.role != self.role):
+            raise WireError(f"what {self.role} may see at {self.address} has changed; watch it again from the start")
+        self.role, self.part = reply.role, reply.part
+        self.status = "live"
+        if reply.closing and not reply.more:
+            self.status = "closed"
 
     def _judge(self) -> None:
         now = time.monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import zmq
 import zmq.auth
 
 from sdl.wire._codec import WireError
+from sdl.wire._roles import OPERATOR, ROLES, read_roles
 
 __all__ = ["ClientKeys", "ServerKeys", "generate_keys"]
 
@@ -36,14 +38,25 @@ class ServerKeys:
     secret: bytes = field(repr=False)
     """Z85, 40 bytes."""
     clients: frozenset[bytes] | None = None
-    """Public keys (Z85) that may connect; None lets in whoever knows the server's public key."""
+    """Public keys (Z85) of operators; None lets in whoever knows the server's public key."""
+    roles: Mapping[bytes, str] = field(default_factory=dict)
+    """Public keys (Z85) of those who are no operators → as whom they follow, as in `shared:Hana`. Nobody of them may do
+    anything but follow a feed."""
+
+    def __post_init__(self) -> None:
+        if self.roles and (self.clients is None or self.clients & self.roles.keys()):
+            raise WireError("a key is either an operator's or has a role, and with roles operators have to be listed")
 
     @classmethod
     def load(cls, secret_file: Path | str, clients: Path | str | None = None) -> ServerKeys:
         """Read the server's secret file and, from the folder `clients`, every `*.key` that may connect.
 
+        Whoever has a key there is an operator of the lab, unless `roles.yaml` in the folder names the key with another
+        role: `NAME: public`, `NAME: shared:Hana`, a line each; `"*": public` is for all keys that have no line.
+
         Raises:
-            WireError: a file is missing, malformed or readable by others; the folder is missing.
+            WireError: a file is missing, malformed or readable by others; the folder is missing; `roles.yaml` names a
+                key that is not there, or a role that there is not.
         """
         public, secret = _load_secret(Path(secret_file))
         if clients is None:
@@ -51,7 +64,10 @@ class ServerKeys:
         folder = Path(clients)
         if not folder.is_dir():
             raise WireError(f"{folder} is no folder; put the public keys (*.key) of allowed clients there")
-        return cls(public, secret, frozenset(_load(path)[0] for path in sorted(folder.glob("*.key"))))
+        keys = {path.stem: _load(path)[0] for path in sorted(folder.glob("*.key"))}
+        said = read_roles(folder / ROLES, keys)
+        roles = {keys[name]: role for name, role in said.items() if role != OPERATOR}
+        return cls(public, secret, frozenset(keys.values()) - roles.keys(), roles)
 
 
 @dataclass(frozen=True)

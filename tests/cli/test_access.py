@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from sdl.cli._correct import correct_command, withdraw_command
 from sdl.cli._look import list_command, show_command
@@ -185,3 +186,24 @@ def test_verify_names_a_store(path: Path, tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.count("entries intact") == 4
     assert verify_command("free", path) == 0
     assert capsys.readouterr().out.count("entries intact") == 1
+
+
+def test_every_command_that_reads_a_store_takes_as() -> None:
+    """Each command with `--store` takes `--as`, but for those that write or look after the owner's machine."""
+    from sdl.cli._app import app
+
+    owners = {
+        "run", "rehearse", "resolve", "tell", "correct", "annotate", "withdraw", "doctor", "store rebuild",
+        "store compact", "samples locate", "samples quarantine", "stock receive", "stock count",
+    }  # fmt: skip
+    takes = dict(_options("", get_command(app)))
+    read = {name for name, options in takes.items() if "--store" in options}
+    assert {name for name in read if "--as" not in takes[name]} == owners
+    assert {"report", "schedule", "samples list", "stock list", "doubts", "metrics", "replay", "verify"} <= read
+
+
+def _options(name: str, command: Any) -> Iterator[tuple[str, set[str]]]:
+    for part, sub in getattr(command, "commands", {}).items():
+        yield from _options(f"{name} {part}".strip(), sub)
+    if not hasattr(command, "commands"):
+        yield name, {flag for parameter in command.params for flag in parameter.opts}

@@ -59,3 +59,24 @@ def test_the_same_account_has_the_same_name_throughout(accounts: list[str]) -> N
     told = [discretion.clean(entry({"by": f"person:{account}"}))[0].body["by"] for account in accounts]
     assert len(set(zip(accounts, told, strict=True))) == len(set(accounts)) == len(set(told))
     assert not any(account in name for account, name in zip(accounts, told, strict=True))
+
+
+KEYS = st.sampled_from(["by", "x.by", "standby", "holder", "accounts", "people", "value"])
+TELLING = st.sampled_from(
+    ["person:hana", "hana", "uL/min", "/home/hana/x.csv", "C:\\lab\\x", "file:///a/b", "", "測定"]
+)
+BODIES = st.recursive(
+    TELLING | st.integers(0, 3) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(KEYS, BODIES, max_size=3))
+@example({"people": [{"accounts": ["hana"]}]})
+def test_an_entry_that_is_passed_over_quickly_has_nothing_to_hide(body: dict[str, Any]) -> None:
+    """What is shown is the same as where every text is looked at in its place, and so are the places named."""
+    changed: list[str] = []
+    looked_at = Discretion()._value(body, "", changed)
+    shown, withheld = Discretion().clean(entry(body))
+    assert (shown.body, sorted(withheld)) == (looked_at, sorted(changed))
