@@ -126,7 +126,7 @@ class Project(Record):
     dmp: str = ""
     """Identifier of the data-management plan."""
     field: str = ""
-    """Research field, as in `Materials science`; the Cabinet Office's list names it in Japanese and English."""
+    """Research field, as in `Nanotechnology/Materials`: e-Rad's list has it in Japanese and English."""
     data_type: str = "Dataset"
     keywords: tuple[str, ...] = ()
     related: tuple[Related, ...] = ()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bluesky import RunEngine
+from support import engines
 
 
 def _threads() -> set[threading.Thread]:
@@ -53,8 +54,5 @@ async def no_leaks() -> AsyncIterator[None]:
 @pytest.fixture
 def run_engine() -> Iterator[RunEngine]:
     """A RunEngine with a loop and thread of its own, both ended afterwards."""
-    engine = RunEngine({}, context_managers=[])
-    yield engine
-    engine.loop.call_soon_threadsafe(engine.loop.stop)
-    engine._th.join(5)
-    engine.loop.close()
+    with engines.run_engine() as engine:
+        yield engine

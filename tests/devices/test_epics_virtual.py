@@ -137,13 +137,13 @@ def test_faults_come_by_wall_time(kind: str) -> None:
         began, virtual = time.monotonic(), clock.now()
         with pytest.raises(Fault, match="stage: ca://"):
             await stage.read()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         assert clock.now() == virtual
         ioc.probe.faults.clear()
         await stage.set(30.0)
         assert ioc.position == 30.0
 
-    virtually(ask, timeout=1.0)
+    virtually(ask, timeout=2.5)
 
 
 def test_a_stuck_motor_is_given_up_in_virtual_time() -> None:

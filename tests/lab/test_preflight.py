@@ -15,9 +15,10 @@ import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import pytest
-from bluesky import Msg, RunEngine
+from bluesky import Msg
 from ophyd_async.core import AsyncStatus, StandardReadable, StandardReadableFormat, soft_signal_rw
 from support import soft_lab
+from support.engines import run_engine
 
 from sdl.devices.soft import SoftDetector
 from sdl.lab._origin import origin
@@ -29,7 +30,8 @@ from sdl.lab.preflight import REFUSED, PlanRules, check_message, preflight
 from sdl.model import Fault, Infeasible
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "silver-flow"
-COMMANDS = RunEngine({}, context_managers=[]).commands
+with run_engine() as _engine:
+    COMMANDS = _engine.commands
 VALUES = {
     "temperature": 72.0,
     "silver_flow": 120.0,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from support.engines import run_engine
 
 from sdl.model import InputError, Problem, TrialStatus
 from sdl.planners.adapters.blop import PlannerOptimizer
@@ -112,7 +113,6 @@ class _Axis:
 def test_a_run_engine_runs_blops_plan_with_our_planner() -> None:
     """Blop's `optimize` plan moves the actuators to each suggestion and tells the optimizer what came of it."""
     from blop.plans import optimize
-    from bluesky.run_engine import RunEngine
 
     axes = [_Axis("x"), _Axis("y")]
     optimizer = _optimizer()
@@ -131,9 +131,8 @@ def test_a_run_engine_runs_blops_plan_with_our_planner() -> None:
         return [{"_id": s["_id"], "f": at["x"] + at["y"]} for s, at in zip(suggestions, uid, strict=True)]
 
     problem = protocols.OptimizationProblem(optimizer, axes, [], evaluate, acquire)
-    engine = RunEngine(context_managers=[])
-    engine(optimize(problem, iterations=4, n_points=2))
-    engine.loop.call_soon_threadsafe(engine.loop.stop)
+    with run_engine() as engine:
+        engine(optimize(problem, iterations=4, n_points=2))
     assert len(optimizer.trials) == 8
     assert all(t.status is TrialStatus.OBSERVED for t in optimizer.trials)
     best = optimizer.get_best_points()[0]
