@@ -143,7 +143,7 @@ def test_faults_come_by_wall_time(kind: str) -> None:
         await stage.set(30.0)
         assert ioc.position == 30.0
 
-    virtually(ask, timeout=2.5)
+    virtually(ask, timeout=1.0)
 
 
 def test_a_stuck_motor_is_given_up_in_virtual_time() -> None:
