@@ -12,6 +12,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 from sdl.journal import actions, kinds, samples, stock
+from sdl.journal._collector import no_collecting
 from sdl.journal._replace import replace, settle
 from sdl.journal.actions import ActionState, ActionStatus
 from sdl.journal.corrections import Correction, Note, Withdrawal, corrected, correction, note
@@ -392,7 +393,8 @@ def fold(state: CampaignState, entry: Entry) -> CampaignState:
 
 def fold_all(campaign: str, entries: Iterable[Entry]) -> CampaignState:
     """The state after all entries of a campaign, from the first."""
-    return reduce(fold, entries, CampaignState(id=campaign))
+    with no_collecting():
+        return reduce(fold, entries, CampaignState(id=campaign))
 
 
 def best_trial(state: CampaignState) -> TrialState | None:
