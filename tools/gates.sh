@@ -20,7 +20,7 @@ gate format ruff format --check --quiet .
 gate types mypy
 gate layers lint-imports --no-logo
 if [ "${1:-}" != static ]; then
-  gate tests pytest -q -n 2 --dist worksteal --durations=10  # most of the time is spent waiting for processes
+  gate tests pytest -q -n 3 --dist worksteal --durations=10  # they wait for processes and time-outs half of the time
 fi
 
 printf '\n== gates\n'
