@@ -83,9 +83,8 @@ class Coordinator:
         self.spec, self.procedure = taken.loaded.spec, taken.loaded.procedure
         self.store, self.writer = taken.store, taken.writer
         self.stations: Mapping[str, StationHost] = {n: shared.stations[n] for n in stations_of([taken.loaded])}
-        self.clock, self.control, self.workers, self._safety = (
-            shared.clock, shared.control, shared.workers, shared.safety,
-        )  # fmt: skip
+        self.clock, self.control = shared.clock, shared.control
+        self.workers, self._safety = shared.workers, shared.safety
         self._planner, self._known, self._on_event = planner, KnownTrials(taken.state.seq), taken.on_event
         self._state = taken.state
         self._noted: deque[Entry] = deque()

@@ -14,7 +14,7 @@ from sdl.fair._replay_record import Ended, ended
 from sdl.journal import kinds
 from sdl.journal.runs import runs_of
 from sdl.model import Infeasible, InputError, Outcome, SdlError
-from sdl.model.units import convert
+from sdl.model.measured import in_unit
 
 if TYPE_CHECKING:
     from sdl.journal import Store
@@ -91,7 +91,7 @@ def _values(one: Ended, given: Mapping[str, Outcome]) -> tuple[Verdict, str]:
         return "differs", f"only then or only now: {', '.join(lacking)}"
     apart, far = [], []
     for name, was in then.items():
-        is_ = _in_unit(given[name], was.unit)
+        is_ = _as_recorded(given[name], was.unit)
         if (was.value, was.sem, was.unit) != (is_.value, is_.sem, is_.unit):
             apart.append(name)
             if not _close(was, is_):
@@ -101,14 +101,10 @@ def _values(one: Ended, given: Mapping[str, Outcome]) -> tuple[Verdict, str]:
     return ("close", f"within {TOLERANCE:g} of the value: {', '.join(apart)}") if apart else ("exact", "")
 
 
-def _in_unit(outcome: Outcome, unit: str) -> Outcome:
+def _as_recorded(outcome: Outcome, unit: str) -> Outcome:
     """As a campaign records it: the outcome of an objective in the objective's unit."""
-    if outcome.unit == unit:
-        return outcome
     try:
-        zero = convert(0.0, outcome.unit, unit)
-        sem = None if outcome.sem is None else abs(convert(outcome.sem, outcome.unit, unit) - zero)
-        return Outcome(value=convert(outcome.value, outcome.unit, unit), sem=sem, unit=unit)
+        return in_unit(outcome, unit)
     except ValueError:
         return outcome
 

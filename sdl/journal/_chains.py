@@ -146,13 +146,11 @@ class _Chain:
     def _gives(self, row: tuple[Any, ...], previous: str | None) -> str | None:
         """The hash that the contents of an entry give; None where they give none, or nobody knows what it follows."""
         place, form, at, values, _ = row
+        if previous is None:
+            return None
         try:
             kind, fill = self._fills[form]
-            return (
-                None
-                if previous is None
-                else digest(previous, self._name, place - self._base, at, orjson.loads(kind), fill(values))
-            )
+            return digest(previous, self._name, place - self._base, at, orjson.loads(kind), fill(values))
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

@@ -16,7 +16,7 @@ from sdl.journal._entry import GENESIS
 from sdl.journal._errors import JournalError, StoreError
 from sdl.journal._filesystem import check_place
 from sdl.journal._layout import FIRST, PACKED, layout_in
-from sdl.journal._packing import add_chain, batches, put
+from sdl.journal._packing import add_chain, batches, first_lines, put
 from sdl.journal._rows import CampaignHead
 from sdl.journal._schema import campaigns, chains, forms, heads, leases, packed
 from sdl.journal._sqlite import SQLite, publish
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Merged", "backup", "merge"]
 
 _AT_ONCE: Final = 1000
-_PAGE: Final = 4000
 _NEW, _LONGER, _HERE = "taken", "lengthened", "here already"
 
 
@@ -97,9 +96,9 @@ def _copy_rows(store: Store, draft: Path) -> None:
             found = source.execute(sa.select(table).execution_options(yield_per=_AT_ONCE)).mappings()
             for rows in batches(found):
                 target.execute(table.insert(), [dict(row) for row in rows])
-        for head in store._heads() if first else ():
-            add_chain(target, head.id)
-            put(target, head.id, (row for row in store._rows(head.id, 0, None, _PAGE) if row[1] <= head.seq))
+        for campaign in source.execute(sa.select(heads.c.campaign)).scalars().all() if first else ():
+            add_chain(target, campaign)
+            put(target, campaign, first_lines(source, campaign))
 
 
 def _refuse_damage(place: Path, what: str) -> None:

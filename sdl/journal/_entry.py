@@ -60,6 +60,15 @@ def digest(prev_hash: str, campaign: str, seq: int, at: int, kind: str, body: st
     return sha256(b"%b,%b]" % (head[:-1], body.encode())).hexdigest()
 
 
+def gives_its_hash(line: tuple[Any, ...]) -> bool:
+    """Whether an entry, a tuple in the order of `Entry` with the text of its body, gives its hash; of any types."""
+    campaign, seq, at, kind, body, prev_hash, own = line
+    try:
+        return bool(digest(prev_hash, campaign, seq, at, kind, body) == own)
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
 def hasher(campaign: str) -> Callable[[tuple[Any, ...]], bool]:
     """Tells whether an entry of a campaign, a tuple in the order of `Entry` with the text of its body, gives its hash.
 

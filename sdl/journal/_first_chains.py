@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from hashlib import sha256
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 import sqlalchemy as sa
 
-from sdl.journal._entry import GENESIS, digest
+from sdl.journal._entry import GENESIS, digest, hasher
+from sdl.journal._layout import Line
 from sdl.journal._rows import Damage
 from sdl.journal._schema import entries, heads
 from sdl.journal._select import raw_rows
@@ -45,10 +45,10 @@ def examine(connection: sa.Connection, part: Part) -> Iterator[Damage]:
         query = query.where(entries.c.seq <= part.upto)
     elif not part.after:
         query = sa.select(entries).where(own).order_by(entries.c.seq)
-    quoted, known = orjson.dumps(name).decode(), dict[str, str]()
+    gives = hasher(name)
     for row in raw_rows(connection, query):
         expected += 1
-        if not _sound(row, expected, previous, quoted, known):
+        if not _sound(row, expected, previous, gives):
             yield from _told(_Row(*row), name, expected, previous)
             expected = row[1] if isinstance(row[1], int) else expected
         previous = row[-1]
@@ -65,24 +65,15 @@ def _hash_of(connection: sa.Connection, campaign: str, seq: int) -> str | None:
     return connection.execute(sa.select(entries.c.hash).where(*where)).scalar_one_or_none()
 
 
-def _sound(row: tuple[Any, ...], expected: int, previous: str | None, campaign: str, known: dict[str, str]) -> bool:
-    """Whether nothing at all is wrong with an entry, whose campaign is the one asked for.
-
-    The line that is hashed is put together from the stored texts, as `digest` would write it. `known`: kinds as JSON.
-    """
-    _, seq, at, kind, body, prev_hash, own = row
-    if type(seq) is not int or seq != expected or prev_hash != previous or type(at) is not int:
-        return False
-    if type(body) is not str or type(kind) is not str or type(own) is not str:
+def _sound(row: Line, expected: int, previous: str | None, gives: Callable[[Line], bool]) -> bool:
+    """Whether nothing at all is wrong with an entry, whose campaign is the one that `gives` is for."""
+    _, seq, _, _, body, prev_hash, _ = row
+    if type(seq) is not int or seq != expected or prev_hash != previous or not gives(row):
         return False
     try:
-        quoted = known.get(kind) or known.setdefault(kind, orjson.dumps(kind).decode())
-        line = f'["{prev_hash}",{campaign},{seq},{at},{quoted},{body}]'.encode()
-        if sha256(line).hexdigest() != own:
-            return False
         raw = body.encode()
-        return orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS) == raw
-    except (ValueError, TypeError):
+        return bool(orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS) == raw)
+    except ValueError:
         return False
 
 

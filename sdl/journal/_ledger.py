@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from sdl.journal._database import Database
-from sdl.journal._entry import GENESIS, Entry, digest
+from sdl.journal._entry import GENESIS, Entry, digest, gives_its_hash
 from sdl.journal._errors import LeaseLost, StoreError
 from sdl.journal._forms import Form, Packer
-from sdl.journal._layout import PACKED, Line
+from sdl.journal._layout import PACKED
 from sdl.journal._lease import ABANDONED
 from sdl.journal._packing import values_of
 from sdl.journal._schema import PLACES, Prepared, forms, heads, leases, packed
@@ -76,21 +76,13 @@ def end_of(connection: sa.Connection, store: str, campaign: str) -> End:
     where = heads.c.campaign == campaign
     seq, head = connection.execute(sa.select(heads.c.seq, heads.c.hash).where(where)).one()
     last = PACKED.last(connection, campaign)
-    if last is None:
-        sound = (seq, head) == (0, GENESIS)
-    else:
-        sound = (seq, head) == (last[1], last[-1]) and _gives_its_hash(last)
-    if not sound:
+    end = (0, GENESIS) if last is None else (last[1], last[-1])
+    if (seq, head) != end or (last is not None and not gives_its_hash(last)):
         raise StoreError(
             f"{store}: the last entry of campaign {campaign} is missing or was changed, so nothing is added to it; "
             "list the damage with `sdl verify`"
         )
     return End(seq, head, 0 if last is None else last[2])
-
-
-def _gives_its_hash(line: Line) -> bool:
-    campaign, seq, at, kind, body, prev_hash, own = line
-    return body is not None and prev_hash is not None and digest(prev_hash, campaign, seq, at, kind, body) == own
 
 
 class Ledger:

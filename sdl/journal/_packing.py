@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sdl.journal import _lease
 from sdl.journal._database import exclude_others
-from sdl.journal._entry import GENESIS, digest
+from sdl.journal._entry import GENESIS, gives_its_hash
 from sdl.journal._errors import StoreError
 from sdl.journal._layout import FIRST, Line, layout_in, number_of, packer_for
 from sdl.journal._schema import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sdl.journal._database import Database
     from sdl.journal._forms import Form
 
-__all__ = ["add_chain", "batches", "bring_up_to_date", "put", "values_of"]
+__all__ = ["add_chain", "batches", "bring_up_to_date", "first_lines", "put", "values_of"]
 
 _AT_ONCE: Final = 1000
 _PAGE: Final = 4000
@@ -67,7 +67,7 @@ def put(connection: sa.Connection, campaign: str, lines: Iterable[Line], previou
         rows = []
         for line in batch:
             _, seq, at, kind, body, prev_hash, own = line
-            if prev_hash != previous or not _sound(line):
+            if prev_hash != previous or not gives_its_hash(line):
                 raise StoreError(f"entry {seq!r} of campaign {campaign} does not follow the one before, or was changed")
             form, values = packer.pack(kind, body, fresh)
             rows.append({"place": base + seq, "form": form, "at": at, "body": values, "hash": bytes.fromhex(own)})
@@ -76,14 +76,6 @@ def put(connection: sa.Connection, campaign: str, lines: Iterable[Line], previou
             connection.execute(forms.insert(), [values_of(packer.chain, form) for form in fresh])
         connection.execute(packed.insert(), rows)
     return previous
-
-
-def _sound(line: Line) -> bool:
-    campaign, seq, at, kind, body, prev_hash, own = line
-    try:
-        return bool(digest(prev_hash, campaign, seq, at, kind, body) == own)
-    except (ValueError, TypeError, AttributeError):
-        return False
 
 
 def batches(items: Iterable[_T]) -> Iterator[list[_T]]:
@@ -117,7 +109,7 @@ def bring_up_to_date(connection: sa.Connection, database: Database) -> None:
         _lease.refuse_if_held(connection, campaign)
         add_chain(connection, campaign)
         try:
-            last = put(connection, campaign, _all_lines(connection, campaign))
+            last = put(connection, campaign, first_lines(connection, campaign))
         except StoreError as error:
             raise _damaged(database, str(error)) from error
         if last != ends[campaign].hash:
@@ -126,7 +118,8 @@ def bring_up_to_date(connection: sa.Connection, database: Database) -> None:
     drop_first_entries(connection)
 
 
-def _all_lines(connection: sa.Connection, campaign: str) -> Iterator[Line]:
+def first_lines(connection: sa.Connection, campaign: str) -> Iterator[Line]:
+    """All entries of a chain of the first format, in order."""
     after = 0
     while True:
         page = list(FIRST.page(connection, campaign, after, _PAGE, None))

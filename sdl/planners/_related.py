@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from sdl.planners._expert import Expert
-from sdl.planners._surrogate import Array, Data, Surrogate
+from sdl.planners._surrogate import Array, Data, Surrogate, factor
 
 __all__ = ["LEVEL", "PATIENCE", "TINY", "Part", "Related", "alone", "related"]
 
@@ -77,11 +77,6 @@ class Related:
         """Of all its parts."""
         return float(sum(part.weight for part in self.parts))
 
-    @property
-    def likeness(self) -> float:
-        """Mean correlation with the source."""
-        return sum(part.weight * part.like for part in self.parts) / (self.weight or 1.0)
-
     def _between(self, z: Array) -> tuple[Array, Array, Array, Array]:
         """Of points: what the source expects, its halves, and covariances with the trials, left open and of others."""
         expected, half = self.expert.explained(z)
@@ -126,7 +121,7 @@ class Related:
             corner = part.covariance(among, free) - known.T @ known
             corner[np.diag_indices(m)] += part.noise + _JITTER
             chol = np.zeros((n + m, n + m))
-            chol[:n, :n], chol[n:, :n], chol[n:, n:] = part.chol, known.T, _factor(corner)
+            chol[:n, :n], chol[n:, :n], chol[n:, n:] = part.chol, known.T, factor(corner)
             parts.append(replace(part, chol=chol, pull=np.concatenate([part.pull, np.zeros(m)])))
         return replace(
             self, z=np.concatenate([self.z, z]), half=np.concatenate([self.half, half], axis=1), parts=tuple(parts)
@@ -147,7 +142,7 @@ def related(expert: Expert, data: Data, experts: int) -> tuple[Related, list[flo
             part = Part(0.0, like, size, model.noise * size * size, np.empty((0, 0)), np.empty(0))
             covariance = part.covariance(left, other)
             covariance[np.diag_indices(n)] += part.noise + known + _JITTER
-            chol = _factor(covariance)
+            chol = factor(covariance)
             away = y - size * like * expected
             pull, _ = lapack.dpotrs(chol, away, lower=1)
             parts.append(replace(part, chol=chol, pull=pull))
@@ -167,18 +162,3 @@ def alone(plain: Surrogate, source: Surrogate, data: Data) -> float:
     likelihood = -0.5 * float(y @ plain.weights) - float(np.log(plain.chol.diagonal()).sum())
     size = math.log(plain.scale / source.scale) / _SIZE_SPREAD
     return math.log(_UNRELATED / 2.0) + likelihood - n * math.log(plain.scale) - math.log(n) - 0.5 * size * size
-
-
-def _factor(covariance: Array) -> Array:
-    """Lower Cholesky factor; with more on the diagonal where it needs it.
-
-    Raises:
-        ArithmeticError: the matrix is not positive definite even so.
-    """
-    for extra in (0.0, 1e-6, 1e-4):
-        tried = covariance.copy()
-        tried[np.diag_indices(len(tried))] += extra * float(np.mean(tried.diagonal()))
-        chol, info = lapack.dpotrf(tried, lower=1, clean=1)
-        if info == 0 and np.isfinite(chol).all():
-            return np.asarray(chol)
-    raise ArithmeticError("the covariance of what trials differ by from a source is not positive definite")

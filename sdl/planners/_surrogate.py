@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
 from scipy.optimize import minimize
 
-__all__ = ["IN_A_BOX", "Array", "Belief", "Data", "Surrogate", "fit"]
+__all__ = ["IN_A_BOX", "Array", "Belief", "Data", "Surrogate", "factor", "fit"]
 
 Array = NDArray[np.float64]
 
@@ -136,7 +136,7 @@ class Surrogate:
         corner[np.diag_indices(len(z))] += self.noise + _JITTER
         n, m = len(self.x), len(z)
         chol = np.zeros((n + m, n + m))
-        chol[:n, :n], chol[n:, :n], chol[n:, n:] = self.chol, half.T, _factor(corner)
+        chol[:n, :n], chol[n:, :n], chol[n:, n:] = self.chol, half.T, factor(corner)
         weights = np.concatenate([self.weights, np.zeros(m)])
         return replace(self, x=np.concatenate([self.x, z]), chol=chol, weights=weights)
 
@@ -212,7 +212,7 @@ def _attempt(data: Data, y: Array, known: Array, belief: Belief, optimised: bool
     )  # fmt: skip
     covariance = made.covariance(data.x)
     covariance[np.diag_indices(len(y))] += noise + known + _JITTER
-    chol = _factor(covariance)
+    chol = factor(covariance)
     weights, info = lapack.dpotrs(chol, y, lower=1)
     if info or not np.isfinite(weights).all():
         raise ArithmeticError("the model's weights are not finite")
@@ -282,7 +282,7 @@ class _Posterior:
         if self.linear is not None:
             covariance += trend * self.linear
         covariance[np.diag_indices(n)] += noise
-        chol = _factor(covariance)
+        chol = factor(covariance)
         weights, _ = lapack.dpotrs(chol, self.y, lower=1)
         away = (theta - self.mode) / self.spread
         value = 0.5 * float(self.y @ weights) + float(np.log(chol.diagonal()).sum()) + 0.5 * float(away @ away)
@@ -324,7 +324,7 @@ def _matern(squared: Array) -> Array:
     return found
 
 
-def _factor(covariance: Array) -> Array:
+def factor(covariance: Array) -> Array:
     """Lower Cholesky factor; with more on the diagonal where it needs it.
 
     Raises:

@@ -186,7 +186,7 @@ def test_when_no_model_fits_points_are_spread(plane: Plane, told: Told, monkeypa
         raise ArithmeticError("not positive definite")
 
     trials = _random_trials(plane(), told, 6)
-    monkeypatch.setattr("sdl.planners._surrogate._factor", fail)
+    monkeypatch.setattr("sdl.planners._surrogate.factor", fail)
     found = BayesPlanner().propose(plane(), trials, 2, 0)
     assert len({tuple(p.parameters.values()) for p in found}) == 2
     assert all("not positive definite" in p.reason.details["fallback"] for p in found)
