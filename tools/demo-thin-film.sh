@@ -13,7 +13,7 @@ show() { printf '\n$ %s\n' "$*"; "$@"; }
 show sdl validate "$campaign"
 show sdl stock receive substrate 400 --lot S-1 --lab "$lab" "${store[@]}"
 show sdl stock receive ink '100 mL' --lot I-1 --expires 2099-12-31 --lab "$lab" "${store[@]}"
-show sdl rehearse "$campaign" "${store[@]}" --runs 4 --set planner=random
+show sdl rehearse "$campaign" "${store[@]}" --runs 4
 show sdl run "$campaign" "${store[@]}"
 show sdl schedule thin-film-demo "${store[@]}"
 show sdl stock "${store[@]}" --lab "$lab"
