@@ -73,7 +73,11 @@ def time_all(chosen: Sequence[Entrant], observations: Sequence[int], workers: in
     """
     wanted = [(e, space, m, 3 if m < MANY else 2) for e in chosen for space in ("box", "pool") for m in observations]
     with _one_thread(), ProcessPoolExecutor(min(workers, len(wanted)), mp_context=get_context("spawn")) as executor:
-        return [future.result() for future in [executor.submit(time_proposals, *each) for each in wanted]]
+        try:
+            return [future.result() for future in [executor.submit(time_proposals, *each) for each in wanted]]
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _kept(parts: Path, job: Job) -> Found | None:
@@ -108,8 +112,8 @@ def _one_thread() -> Iterator[None]:
 
 def _in_processes(jobs: Mapping[int, Job], workers: int) -> Iterator[tuple[int, Found]]:
     with _one_thread(), ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as executor:
-        futures = {executor.submit(run_job, job): position for position, job in jobs.items()}
         try:
+            futures = {executor.submit(run_job, job): position for position, job in jobs.items()}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BaseException:

@@ -74,7 +74,11 @@ class Shares:
     def __enter__(self) -> Self:
         if self._processes:
             pool = self._stack.enter_context(ThreadPoolExecutor(self._processes))
-            self._done = [pool.submit(self._serve) for _ in range(self._processes)]
+            try:
+                self._done = [pool.submit(self._serve) for _ in range(self._processes)]
+            except BaseException:
+                self.__exit__(None, None, None)
+                raise
         return self
 
     def __exit__(

@@ -17,6 +17,7 @@ from sdl.devices.tabulated import TabulatedInstrument
 from sdl.lab.stopcards import StopExchange
 from sdl.model import Fault, UnsafeState
 from sdl.protocols import ActionRecord, Effect, Receipt, Verdict
+from sdl.virtual import VirtualLoop
 
 SOCKETS: list[socket.socket] = []
 
@@ -28,11 +29,11 @@ class Undeclared(SoftDetector):
 
 
 class Sleeper(SoftDetector):
-    """Waits in real time."""
+    """Waits in real time; on virtual time, where that is the flaw, for long."""
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
-        time.sleep(0.35)
+        time.sleep(1.0 if isinstance(asyncio.get_running_loop(), VirtualLoop) else 0.05)
 
 
 class SocketLeak(SoftDetector):

@@ -59,7 +59,7 @@ def _all(orders: Sequence[Order], workers: int, done: Callable[[int], None]) -> 
     stop, lock = threading.Event(), threading.Lock()
 
     def work() -> None:
-        with _process(running) as process:
+        with _process(running, stop) as process:
             while not stop.is_set():
                 try:
                     index, order = queue.popleft()
@@ -71,9 +71,8 @@ def _all(orders: Sequence[Order], workers: int, done: Callable[[int], None]) -> 
                     done(len(results))
 
     with ThreadPoolExecutor(workers, thread_name_prefix="rehearsal") as pool:
-        futures = [pool.submit(work) for _ in range(workers)]
-        try:
-            for future in futures:
+        try:  # from the first thread on: a Ctrl-C that comes between two of them ends both
+            for future in [pool.submit(work) for _ in range(workers)]:
                 future.result()
         except BaseException:
             stop.set()
@@ -131,11 +130,13 @@ class _Process:
 
 
 @contextlib.contextmanager
-def _process(running: set[_Process]) -> Iterator[_Process]:
+def _process(running: set[_Process], stop: threading.Event) -> Iterator[_Process]:
     process = _Process()
     running.add(process)
     try:
         yield process
     finally:
         running.discard(process)
+        if stop.is_set():  # it may have begun after the others were killed
+            process.kill()
         process.close()
