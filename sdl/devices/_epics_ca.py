@@ -30,6 +30,8 @@ __all__ = ["CaAddress", "CaLink", "parse_ca"]
 T = TypeVar("T")
 _REFUSED = {19 << 3, 20 << 3, 46 << 3, 47 << 3}
 """ECA_GETFAIL, ECA_PUTFAIL, ECA_NORDACCESS, ECA_NOWTACCESS of `caerr.h`."""
+_SEARCH = 5.0
+"""Wall seconds for requests until one was answered, at least: variables are looked for again and again, with pauses."""
 
 
 _hush = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda text, arguments: 0)
@@ -69,12 +71,13 @@ class CaLink:
     Args:
         address: `ca://host:port/PREFIX`.
         owner: gives the name of the device, for errors.
-        timeout: wall seconds for one request.
+        timeout: wall seconds for one request; until one was answered they have time to connect besides.
     """
 
     def __init__(self, address: str, owner: Callable[[], str], timeout: float) -> None:
         self.address = parse_ca(address)
         self.owner, self.timeout = owner, timeout
+        self._answered = False
 
     def fault(self, message: str) -> Fault:
         """A `Fault` of the device that names its address."""
@@ -125,15 +128,18 @@ class CaLink:
                 was started again. Not for what acts.
         """
         self._renew()
+        limit = self.timeout if self._answered else max(self.timeout, _SEARCH)
         try:
-            async with wall_timeout(self.timeout):
+            async with wall_timeout(limit):
                 with outside():
-                    return await request()
+                    result = await request()
+            self._answered = True
+            return result
         except (TimeoutError, NotConnectedError) as error:
             ended = any(not channel.connected() for name, channel in self._channels().items() if name in self._up)
             self.drop()
             if not (again and ended):
-                raise self.fault(f"no answer to {what} within {self.timeout:g} s; is the IOC running?") from error
+                raise self.fault(f"no answer to {what} within {limit:g} s; is the IOC running?") from error
             await self.open()
         except (CANothing, cadef.CAException, cadef.Disconnected) as error:
             status = getattr(error, "errorcode", getattr(error, "status", cadef.ECA_DISCONN))

@@ -8,7 +8,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
-__all__ = ["replace", "settle"]
+__all__ = ["copied_as", "replace", "settle"]
 
 _T = TypeVar("_T")
 
@@ -27,6 +27,13 @@ def replace(record: _T, **changes: Any) -> _T:
         if setter is None:
             raise AttributeError(f"{kind.__qualname__} has no field {name!r}")
         setter(copied, value)
+    return copied
+
+
+def copied_as(kind: type[_T], record: _T) -> _T:
+    """A copy that is of this kind, where the record is of a kind derived from it."""
+    exact: Any = kind
+    copied: _T = _copier(exact)(record)
     return copied
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sdl.journal import actions, kinds, samples, stock
 from sdl.journal._collector import no_collecting
-from sdl.journal._replace import replace, settle
+from sdl.journal._replace import copied_as, replace, settle
 from sdl.journal.actions import ActionState, ActionStatus
 from sdl.journal.corrections import Correction, Note, Withdrawal, corrected, correction, note
 from sdl.journal.samples import SampleState
@@ -162,10 +162,30 @@ _INTERRUPTED = frozenset({"interrupted", "aborted", "doubt", "interlock", "refus
 _Rule = Callable[[CampaignState, Mapping[str, Any], "Entry"], CampaignState]
 
 
+class _Draft(CampaignState):
+    """A state that one fold alone has seen: it is changed in place of being copied, which is a fold's dearest part."""
+
+    __slots__ = ()
+
+
+def _with(state: CampaignState, **changes: Any) -> CampaignState:
+    """The state with other values in some fields."""
+    if type(state) is not _Draft:
+        return replace(state, **changes)
+    settle(state, **changes)
+    return state
+
+
+def _with_trial(state: CampaignState, trial: TrialState) -> CampaignState:
+    """The state with a trial, a new one or in place of what it was."""
+    if type(state) is not _Draft:
+        return replace(state, trials={**state.trials, trial.number: trial})
+    cast(dict[int, TrialState], state.trials)[trial.number] = trial
+    return state
+
+
 def _trial(state: CampaignState, number: int, **changes: Any) -> CampaignState:
-    trials = dict(state.trials)
-    trials[number] = replace(trials[number], **changes)
-    return replace(state, trials=trials)
+    return _with_trial(state, replace(state.trials[number], **changes))
 
 
 def _step(state: CampaignState, body: Mapping[str, Any], **changes: Any) -> CampaignState:
@@ -180,16 +200,16 @@ def _step(state: CampaignState, body: Mapping[str, Any], **changes: Any) -> Camp
 
 def _created(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     spec = CampaignSpec.model_validate(body["spec"])
-    return replace(state, spec=spec, name=spec.name, created=body, created_at=entry.at)
+    return _with(state, spec=spec, name=spec.name, created=body, created_at=entry.at)
 
 
 def _amended(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     created = {**state.created, **{key: value for key, value in body.items() if key != "changes"}}
-    return replace(state, spec=CampaignSpec.model_validate(body["spec"]), created=created)
+    return _with(state, spec=CampaignSpec.model_validate(body["spec"]), created=created)
 
 
 def _opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-    return replace(
+    return _with(
         state,
         status="running",
         message="",
@@ -207,18 +227,18 @@ def _lab_opened(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> 
     if not state.times:
         return state
     begun = replace(state.times[-1], opened_at=entry.at, speed=body.get("speed", state.times[-1].speed))
-    return replace(state, times=(*state.times[:-1], begun))
+    return _with(state, times=(*state.times[:-1], begun))
 
 
 def _closed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     status: CampaignStatus = "closed" if state.status == "running" else state.status
     times = (*state.times[:-1], replace(state.times[-1], closed_at=entry.at)) if state.times else ()
-    return replace(state, status=status, lab_seconds=body.get("lab_seconds", state.lab_seconds), times=times)
+    return _with(state, status=status, lab_seconds=body.get("lab_seconds", state.lab_seconds), times=times)
 
 
 def _ends_as(status: CampaignStatus) -> _Rule:
     def rule(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-        return replace(state, status=status, message=body.get("message", ""), advice=body.get("advice", ""))
+        return _with(state, status=status, message=body.get("message", ""), advice=body.get("advice", ""))
 
     return rule
 
@@ -234,7 +254,7 @@ def _proposed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Ca
         proposed_at=entry.at,
         first_seq=entry.seq,
     )
-    return replace(state, trials={**state.trials, trial.number: trial})
+    return _with_trial(state, trial)
 
 
 def _becomes(status: TrialStatus) -> _Rule:
@@ -245,7 +265,7 @@ def _becomes(status: TrialStatus) -> _Rule:
         if status is TrialStatus.OBSERVED:
             changes["outcomes"] = {k: Outcome.model_validate(v) for k, v in body["outcomes"].items()}
         state = _trial(state, body["trial"], **changes)
-        return replace(state, lab_seconds=body["lab_seconds"]) if "lab_seconds" in body else state
+        return _with(state, lab_seconds=body["lab_seconds"]) if "lab_seconds" in body else state
 
     return rule
 
@@ -283,21 +303,21 @@ def _action(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Camp
 
 
 def _sample(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-    return replace(state, samples=samples.apply(state.samples, entry.kind, body, entry.at))
+    return _with(state, samples=samples.apply(state.samples, entry.kind, body, entry.at))
 
 
 def _stock(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-    return replace(state, reserved=stock.apply(state.reserved, entry.kind, body))
+    return _with(state, reserved=stock.apply(state.reserved, entry.kind, body))
 
 
 def _stock_low(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-    return replace(state, low={**state.low, body["item"]: entry.at})
+    return _with(state, low={**state.low, body["item"]: entry.at})
 
 
 def _quoted(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     # A campaign may begin with it, before anything else says what its name is.
     name = state.name or body["quote"]["name"]
-    return replace(state, name=name, quotes=(*state.quotes, {**body["quote"], "sessions": state.sessions}))
+    return _with(state, name=name, quotes=(*state.quotes, {**body["quote"], "sessions": state.sessions}))
 
 
 def _corrected(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
@@ -313,14 +333,14 @@ def _annotated(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> C
 
 
 def _withdrawn(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
-    return replace(state, withdrawn=Withdrawal(entry.at, entry.seq, body["by"], body["why"]))
+    return _with(state, withdrawn=Withdrawal(entry.at, entry.seq, body["by"], body["why"]))
 
 
 def _document(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     name, doc = body["name"], body["doc"]
     if name == "start":
         run = RunState(doc["uid"], body["trial"], body["step"], body["attempt"], entry.at)
-        return replace(state, open_runs={**state.open_runs, run.uid: run})
+        return _with(state, open_runs={**state.open_runs, run.uid: run})
     if name == "stop":
         return _run_closed(state, body, entry)
     return state
@@ -328,7 +348,7 @@ def _document(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> Ca
 
 def _run_closed(state: CampaignState, body: Mapping[str, Any], entry: Entry) -> CampaignState:
     uid = body["doc"]["run_start"]
-    return replace(state, open_runs={u: run for u, run in state.open_runs.items() if u != uid})
+    return _with(state, open_runs={u: run for u, run in state.open_runs.items() if u != uid})
 
 
 _RULES: Mapping[str, _Rule] = {
@@ -382,7 +402,7 @@ def fold(state: CampaignState, entry: Entry) -> CampaignState:
     if rule is not None:
         state = rule(state, entry.body, entry)
     if state is before:
-        state = replace(state)
+        state = _with(state)
     if "origin" in entry.body:
         origin = entry.body["origin"]
         settle(state, origins={**state.origins, origin["station"]: origin["seq"]})
@@ -394,7 +414,7 @@ def fold(state: CampaignState, entry: Entry) -> CampaignState:
 def fold_all(campaign: str, entries: Iterable[Entry]) -> CampaignState:
     """The state after all entries of a campaign, from the first."""
     with no_collecting():
-        return reduce(fold, entries, CampaignState(id=campaign))
+        return copied_as(CampaignState, reduce(fold, entries, cast(CampaignState, _Draft(id=campaign, trials={}))))
 
 
 def best_trial(state: CampaignState) -> TrialState | None:

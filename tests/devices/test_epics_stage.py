@@ -210,7 +210,7 @@ async def test_a_record_that_is_not_there(rig: Rig) -> None:
     began = time.monotonic()
     with pytest.raises(Fault, match=r"STAGE2.*"):
         await other.connect()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 12
     await other.close()
 
 

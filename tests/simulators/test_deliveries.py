@@ -37,6 +37,12 @@ class Rig:
     def entries(self, *actions: str) -> list[dict[str, Any]]:
         return [entry for entry in self.probe.log if entry["action"] in (actions or ("run", *ENDS))]
 
+    async def delivered(self) -> None:
+        """Return when the pump has come to its volume."""
+        async with asyncio.timeout(20):
+            while not self.entries("target"):
+                await asyncio.sleep(0.005)
+
     def in_twin(self) -> float:
         """Volume of the silver feed that the twin has seen, uL."""
         return self.simulation.twin.flows.delivered("silver", self.simulation.twin._now())
@@ -54,7 +60,7 @@ async def rig(dial: Callable[[str], Awaitable[Any]]) -> AsyncIterator[Rig]:
 async def test_a_delivery_ends_by_itself_and_exactly(rig: Rig) -> None:
     """Nobody looks: pump and twin stop at the volume, not a digit more, and the log has it."""
     assert await rig.ask("RAT2000UM", "VOL12.34", "RUN") == ["00S", "00S", "00I"]
-    await asyncio.sleep(0.3)
+    await rig.delivered()
     run, target = rig.entries()
     assert (run["number"], run["continued"], run["direction"]) == (1, False, "INF")
     assert (run["rate"], run["target"], run["delivered"]) == (2000.0, 12.34, 0.0)
@@ -73,8 +79,7 @@ async def test_twin_and_pump_agree_while_another_pump_changes(rig: Rig) -> None:
         for command in ("RUN", "STP", "STP"):
             await rig.other.pump(command)
             await asyncio.sleep(0.004)
-    await asyncio.sleep(0.1)
-    assert rig.entries("target")
+    await rig.delivered()
     assert rig.in_twin() == pytest.approx(50.0, rel=1e-8)
     seed = sum(e["volume"] for e in rig.simulation.probes[1].log if e["action"] == "stop")
     twin = rig.simulation.twin
@@ -83,10 +88,10 @@ async def test_twin_and_pump_agree_while_another_pump_changes(rig: Rig) -> None:
 
 async def test_a_paused_delivery_goes_on_under_its_number(rig: Rig) -> None:
     """STP and RUN from a pause: two stretches of one delivery, together its volume; then RUN begins the next one."""
-    await rig.ask("RAT1000UM", "VOL100", "RUN")
+    await rig.ask("RAT100UM", "VOL100", "RUN")
     await asyncio.sleep(0.01)
     assert await rig.ask("STP", "RUN") == ["00P", "00I"]
-    await asyncio.sleep(0.2)
+    await rig.delivered()
     assert await rig.ask("RUN", "STP", "STP") == ["00I", "00P", "00S"]
     runs, ends = rig.entries("run"), rig.entries(*ENDS)
     assert [(e["number"], e["continued"]) for e in runs] == [(1, False), (1, True), (2, False)]
@@ -135,7 +140,7 @@ async def test_a_stuck_plunger_delivers_nothing(rig: Rig) -> None:
     assert rig.entries(*ENDS) == []
     assert rig.in_twin() == 0.0
     rig.probe.faults.clear()
-    await asyncio.sleep(0.1)
+    await rig.delivered()
     assert rig.entries("target")[0]["volume"] == 20.0
     assert rig.in_twin() == pytest.approx(20.0, rel=1e-8)
 

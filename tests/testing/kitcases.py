@@ -127,7 +127,7 @@ CASES = {
         instruments={"device": {"role": "stage"}},
         exercise=(Act("", 30.0), Act("eject", verb="trigger")),
         simulator="thin_film",
-        timeout=2.5,  # within which it connects to every variable of its record
+        timeout=1.5,
     ),
     "classic_gauge": DeviceCase(
         driver="classic_gauge",
