@@ -6,7 +6,7 @@ may be read at different moments, while a campaign goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from sdl.journal import _first_chains
 from sdl.journal._entry import GENESIS, digest
-from sdl.journal._layout import FIRST, PACKED, Fills, fills_of, layout_in, number_of
+from sdl.journal._forms import canonical
+from sdl.journal._layout import FIRST, PACKED, Fills, fills_of, gaps_in, layout_in, number_of
 from sdl.journal._rows import Damage
 from sdl.journal._schema import PLACES, heads, packed
 from sdl.journal._select import raw_rows
@@ -55,7 +56,7 @@ def examine(connection: sa.Connection, part: Part) -> Iterator[Damage]:
     number = number_of(connection, name)
     last: tuple[int, Any] = (0, GENESIS)
     if number is not None:
-        chain = _Chain(name, number * PLACES, fills_of(connection, number))
+        chain = _Chain(name, number * PLACES, fills_of(connection, number), gaps_in(connection, number))
         yield from chain.examine(connection, part)
         last = (chain.seq, chain.hash)
     if part.upto is not None:
@@ -71,7 +72,7 @@ def examine(connection: sa.Connection, part: Part) -> Iterator[Damage]:
 class _Chain:
     """The rows of a chain, gone through in order."""
 
-    def __init__(self, name: str, base: int, fills: Fills) -> None:
+    def __init__(self, name: str, base: int, fills: Fills, gaps: Mapping[int, int]) -> None:
         self.seq = 0
         """Of the last entry so far."""
         self.hash: str | None = GENESIS
@@ -82,7 +83,9 @@ class _Chain:
         self._quoted = orjson.dumps(name).decode()
         # Of a damaged text anything may be a kind.
         self._fills = {
-            form: (orjson.dumps(kind).decode(), fill) for form, (kind, fill) in fills.items() if is_text(kind)
+            form: (orjson.dumps(kind).decode(), fill, gaps[form])
+            for form, (kind, fill) in fills.items()
+            if is_text(kind)
         }
 
     def examine(self, connection: sa.Connection, part: Part) -> Iterator[Damage]:
@@ -118,12 +121,17 @@ class _Chain:
         if type(form) is not int or type(at) is not int or type(values) is not str or type(own) is not bytes:
             return False
         try:
-            kind, fill = self._fills[form]
-            raw = fill(values).encode()
-            line = f'["{previous}",{self._quoted},{place - self._base},{at},{kind},'.encode()
-            if sha256(b"%b%b]" % (line, raw)).digest() != own:
+            kind, fill, gaps = self._fills[form]
+            body = fill(values)
+            line = f'["{previous}",{self._quoted},{place - self._base},{at},{kind},{body}]'
+            if sha256(line.encode()).digest() != own:
                 return False
-            return orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS) == raw
+            if gaps and "," not in values:
+                # The form is canonical, and each gap takes one value: it is enough to look at those.
+                raw = f"[{values}]".replace("\n", ",").encode()
+                found = orjson.loads(raw)
+                return len(found) == gaps and orjson.dumps(found, option=orjson.OPT_SORT_KEYS) == raw
+            return canonical(body)
         except (ValueError, TypeError, KeyError):
             return False
 
@@ -149,7 +157,7 @@ class _Chain:
         if previous is None:
             return None
         try:
-            kind, fill = self._fills[form]
+            kind, fill, _ = self._fills[form]
             return digest(previous, self._name, place - self._base, at, orjson.loads(kind), fill(values))
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
@@ -173,7 +181,7 @@ class _Chain:
             body = self._fills[form][1](values)
             if previous is not None and self._gives(row, previous) != own.hex():
                 return "its contents do not give its hash: something in it was changed"
-            if orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS) != body.encode():
+            if not canonical(body):
                 return "its body is not canonical JSON, so no release of sdl wrote it"
         except (ValueError, TypeError) as error:
             return f"it cannot be read: {error}"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sdl.journal._entry import GENESIS
 from sdl.journal._errors import StoreError
-from sdl.journal._forms import Packer, filler, whole
+from sdl.journal._forms import Packer, filler, gaps_of, whole
 from sdl.journal._schema import (
     FIRST_FORMAT,
     PLACES,
@@ -24,7 +24,7 @@ from sdl.journal._schema import (
 )
 from sdl.journal._select import distinct, raw_rows
 
-__all__ = ["FIRST", "PACKED", "Fills", "Layout", "Line", "fills_of", "layout_in", "number_of", "packer_for"]
+__all__ = ["FIRST", "PACKED", "Fills", "Layout", "Line", "fills_of", "gaps_in", "layout_in", "number_of", "packer_for"]
 
 Line = tuple[Any, ...]
 """An entry as it was written: campaign, seq, at, kind, body (its text), prev_hash, hash. After damage of any type;
@@ -195,6 +195,11 @@ def fills_of(connection: sa.Connection, number: int) -> Fills:
         for form, kind, pieces in _forms(connection, number)
         if isinstance(kind, str) and isinstance(pieces, str | None)
     }
+
+
+def gaps_in(connection: sa.Connection, number: int) -> dict[int, int]:
+    """For each form of a chain how many values its entries have; 0 where it is not canonical, or has no pieces."""
+    return {form: gaps_of(pieces) if isinstance(pieces, str) else 0 for form, _, pieces in _forms(connection, number)}
 
 
 def packer_for(connection: sa.Connection, campaign: str) -> Packer:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.postgres import execute, rows
 
 from sdl.journal import Damage, Store, StoreError
+from sdl.journal._forms import canonical, filler
 from sdl.journal._schema import PLACES
 
 _C1 = PLACES
@@ -219,3 +223,48 @@ def test_reading_a_damaged_body(copy: str | Path) -> None:
     execute(copy, f"UPDATE packed SET body='{{' WHERE place={_C1 + 7}")
     with Store.open(copy) as store, pytest.raises(StoreError, match="entry 7 of campaign c1 is damaged"):
         list(store.entries("c1"))
+
+
+@pytest.fixture(scope="module")
+def packed_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose last entry has a form with three gaps."""
+    path = tmp_path_factory.mktemp("packed") / "sdl.db"
+    with Store.open(path) as store:
+        store.create("c1", "silver")
+        with store.writer("c1") as writer:
+            for i in range(4):
+                writer.post("document", {"a": i + 0.5, "b": {"k": i + 1.5}, "c": f"x{i}", "d": [i, 2], "e": "end"})
+    return path
+
+
+_PARTS = st.sampled_from(
+    ["1", "1.0", "1.00", "-0.5", " 1", "1e3", "[1", "2]", "[1]", "1,2", '{"b":1,"a":2}', '{"a":1}', '"x1"', '"x', 'y1"',
+     '"a,b1"', "null", "", "]", '1}', '{"z":1', '1,"a":2', "NaN", '"µ1"', '"\\u00b51"']
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_forged_body_is_canonical_or_found(packed_chain: Path, tmp_path: Path, data: st.DataObject) -> None:
+    """Whoever recomputes hash and head, too, is found where the body is none that sdl writes, however it is cut."""
+    from sdl.journal import digest
+
+    path = tmp_path / "forged.db"
+    shutil.copy(packed_chain, path)
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        place, form, values = database.execute("SELECT place, form, body FROM packed ORDER BY place DESC").fetchone()
+        (pieces,) = database.execute("SELECT pieces FROM forms WHERE number=?", [form]).fetchone()
+        lines = data.draw(st.tuples(*[_PARTS] * pieces.count("\n")))
+        assert values.count("\n") + 1 == len(lines) > 2
+        body = filler(pieces)("\n".join(lines))
+        (row,) = database.execute(f"SELECT prev_hash, campaign, seq, at, kind FROM entries WHERE seq={place - _C1}")
+        forged = digest(*row, body)
+        own = bytes.fromhex(forged)
+        database.execute("UPDATE packed SET body=?, hash=? WHERE place=?", ["\n".join(lines), own, place])
+        database.execute("UPDATE heads SET hash=?", [forged])
+    try:
+        written = canonical(body)
+    except ValueError:
+        written = False
+    found = _findings(path)
+    assert (found == []) == written, (body, found)
