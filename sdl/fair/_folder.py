@@ -1,4 +1,4 @@
-"""The folder of a release: there in full or not at all, whatever ends the writing of it."""
+"""The folder of a release: there in full or not at all, whatever ends the writing of it, a power cut included."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def new_folder(out: Path) -> Iterator[Path]:
             part.mkdir()
             lock = _lock(part)
         yield part
+        _to_disk(part)
         part.rename(out)
+        with suppress(OSError):  # it is there; the name alone may be lost with the power
+            _sync(out.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot write the release {out}: {reason}; nothing of it was left there") from error
@@ -56,6 +59,22 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
         if lock >= 0:
             os.close(lock)
+
+
+def _to_disk(folder: Path) -> None:
+    """Have every file, and the lists of files, on the disk: a name must not come to be there before its contents."""
+    for where, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _sync(Path(where, name))
+        _sync(Path(where))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(folder: Path, *, wait: bool = False) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import resource
 import shutil
 from collections.abc import Iterator
@@ -109,6 +110,30 @@ def test_a_disk_without_room_leaves_nothing_half(
         made(soft_store, out, project)
     assert contents(tmp_path) == {}
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_all_of_it_is_on_the_disk_before_it_has_its_name(
+    soft_store: Path, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files and folders are synced under the name of the part, after which only the name is left to write."""
+    synced = []
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append((path, path.stat().st_size, (tmp_path / "release").exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    files = contents(made(soft_store, tmp_path / "release", project).folder)
+    parts = {path: (size, there) for path, size, there in synced if ".part" in str(path)}
+    (part,) = {path for path in parts if path.suffix == ".part"}
+    assert not any(there for _, there in parts.values())
+    found = {path.relative_to(part).as_posix(): size for path, (size, _) in parts.items()}
+    assert {name: size for name, size in found.items() if name in files} == {n: len(c) for n, c in files.items()}
+    folders = {folder.as_posix() for name in files for folder in Path(name).parents}
+    assert folders <= set(found)
+    assert synced[-1][0] == tmp_path
 
 
 def test_what_is_missing_is_said_all_at_once(soft_store: Path, tmp_path: Path) -> None:
