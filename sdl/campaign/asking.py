@@ -75,11 +75,12 @@ def put_on_record(store: Store, state: CampaignState, statement: Statement[T], *
             raise InputError(f"the session that runs campaign {state.name!r} refused: {answer}")
         if not has_session(store, state.id) and (found := asked.write()) is not None:
             return found
-        if time.monotonic() > end:
-            why = asked.give_up(wait)
+        if time.monotonic() > end and (why := asked.give_up(wait)):
             if (found := asked.found()) is not None:  # it was on the point of answering
                 return found
             raise NotAnswered(why)
+        if time.monotonic() > end + wait:
+            raise NotAnswered(asked.begun())
         asked.ask()
         time.sleep(_LOOK_S)
 
@@ -101,7 +102,7 @@ class _Asked(Generic[T]):
         if self._request is None:
             return ""
         asked = self._store.requests(self._campaign, open_only=False)
-        return next((one.answer for one in asked if one.id == self._request and one.taken_at), "")
+        return next((one.answer for one in asked if one.id == self._request), "")
 
     def found(self) -> T | None:
         """What the journal has of it; None when it is not on record."""
@@ -122,13 +123,26 @@ class _Asked(Generic[T]):
         return found
 
     def give_up(self, wait: float) -> str:
-        """What to tell when time is up. A request that is to wait for no other session is taken back."""
+        """What to tell when time is up; empty when the session has begun with the request, and is to be waited for.
+
+        A request that is to wait for no other session is taken back.
+        """
         silent = f"campaign {self._name!r} runs, and its session did not answer within {wait:g} s"
         if self._statement.seen_by:
             waits = "The decision waits for it in the store, and is carried out as soon as a session looks"
             return f"{silent}. {waits}; `{self._statement.seen_by}` shows it"
-        self._close("given up: it was not answered in time")
+        if self._request is not None:
+            taken_back = self._store.answer(self._request, "given up: it was not answered in time", untaken=True)
+            if not taken_back:
+                return ""
         return f"{silent}; nothing is on record. Say it again later, or once the campaign has paused"
+
+    def begun(self) -> str:
+        """What to tell when the session has begun with the request and never said that it was done."""
+        return (
+            f"the session that runs campaign {self._name!r} has begun to put it on record, and does not say whether it "
+            f"is: look (`sdl show {self._name}`) before you say it again"
+        )
 
     def _close(self, text: str) -> None:
         if self._request is not None:

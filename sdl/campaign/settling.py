@@ -12,7 +12,7 @@ from sdl.campaign.corrections import REQUEST, asked_entries
 from sdl.campaign.doubts import RESOLVE, resolution
 from sdl.campaign.telling import REQUEST as TELL
 from sdl.campaign.telling import asked_trials
-from sdl.journal import Entry, Writer, kinds
+from sdl.journal import Entry, Request, Writer, kinds
 from sdl.journal.actions import ActionState
 from sdl.journal.state import CampaignState
 from sdl.model import InputError
@@ -121,17 +121,36 @@ class Settling:
         """Carry out what people decided and said while the campaign runs."""
         campaign = self._campaign
         for request in await asyncio.to_thread(campaign.store.requests, campaign.state.id):
+            if request.kind == TELL and campaign.proposing.locked():
+                continue
+            if request.kind in (RESOLVE, REQUEST, TELL) and not await self._take(request):
+                continue
             if request.kind == RESOLVE:
                 answer = await self._answer(request.body)
             elif request.kind == REQUEST:
                 answer = await self._put_on_record(asked_entries, request.body)
-            elif request.kind == TELL and not campaign.proposing.locked():
+            elif request.kind == TELL:
                 async with campaign.proposing:
                     answer = await self._put_on_record(asked_trials, request.body)
                 campaign.look()
             else:
                 continue
             await asyncio.to_thread(campaign.store.answer, request.id, answer)
+
+    async def _take(self, request: Request) -> bool:
+        """Begin with a request; False when it is none any more: given up, or taken by a session that has ended."""
+        store = self._campaign.store
+        if await asyncio.to_thread(store.take, request.id):
+            return True
+        if request.taken_at is not None and request.kind == RESOLVE:
+            return True  # what is settled is not settled again
+        if request.taken_at is not None:
+            await asyncio.to_thread(
+                store.answer,
+                request.id,
+                "a session that has ended began with it, and it may be on record: look, and say it again if it is not",
+            )
+        return False
 
     async def _put_on_record(
         self, entries_of: Callable[[CampaignState, Mapping[str, Any]], Sequence[Said]], body: Mapping[str, Any]

@@ -19,7 +19,7 @@ from sdl.journal._errors import JournalError
 from sdl.journal._rows import Request
 from sdl.journal._schema import campaigns
 
-__all__ = ["answer", "put", "read", "requests"]
+__all__ = ["answer", "put", "read", "requests", "take"]
 
 _metadata = sa.MetaData()
 
@@ -35,7 +35,8 @@ requests = sa.Table(
     sa.Column("taken_at", sa.BigInteger),
     sa.Column("answer", sa.Text, nullable=False),
 )
-"""`taken_at` is null until the request is answered."""
+"""`taken_at` is null until a session begins with the request, or whoever asked gives it up; `answer` is empty until it
+is answered. One that was taken and not answered may be on record: the session ended in between."""
 
 
 def put(connection: sa.Connection, campaign: str, kind: str, body: Mapping[str, Any]) -> int:
@@ -64,7 +65,7 @@ def read(connection: sa.Connection, campaign: str, open_only: bool) -> list[Requ
         return []
     query = sa.select(requests).where(requests.c.campaign == campaign).order_by(requests.c.id)
     if open_only:
-        query = query.where(requests.c.taken_at.is_(None))
+        query = query.where(requests.c.answer == "")
     return [Request(**{**row, "body": _body(row["body"])}) for row in connection.execute(query).mappings()]
 
 
@@ -76,18 +77,39 @@ def _body(text: Any) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def answer(connection: sa.Connection, number: int, text: str) -> None:
-    """Close a request within the caller's writing transaction. The first answer stays.
+def take(connection: sa.Connection, number: int) -> bool:
+    """Begin with a request, within the caller's writing transaction; False when somebody has before.
 
     Raises:
         JournalError: there is no such request.
     """
+    return _change(connection, number, {"taken_at": time.time_ns()}, requests.c.taken_at.is_(None))
+
+
+def answer(connection: sa.Connection, number: int, text: str, untaken: bool) -> bool:
+    """Close a request within the caller's writing transaction. The first answer stays; False when there is one.
+
+    Args:
+        connection: in a writing transaction.
+        number: the request's.
+        text: the answer; not empty.
+        untaken: only where nobody has begun with it; False where somebody has.
+
+    Raises:
+        JournalError: there is no such request.
+    """
+    if not text:
+        raise JournalError("an answer needs a text")
+    taken = sa.func.coalesce(requests.c.taken_at, time.time_ns())
+    open_ones = [requests.c.answer == "", *([requests.c.taken_at.is_(None)] if untaken else [])]
+    return _change(connection, number, {"taken_at": taken, "answer": text}, *open_ones)
+
+
+def _change(connection: sa.Connection, number: int, values: Mapping[str, Any], *where: sa.ColumnElement[bool]) -> bool:
     one = requests.c.id == number
     if (
         not sa.inspect(connection).has_table(requests.name)
         or connection.execute(sa.select(requests.c.id).where(one)).first() is None
     ):
         raise JournalError(f"there is no request {number} in the store")
-    connection.execute(
-        requests.update().where(one, requests.c.taken_at.is_(None)).values(taken_at=time.time_ns(), answer=text)
-    )
+    return bool(connection.execute(requests.update().where(one, *where).values(**values)).rowcount)

@@ -80,6 +80,6 @@ class Request(NamedTuple):
     body: dict[str, Any]
     """Plain JSON; of `resolve`: `action`, `verdict`, `by`, `note`."""
     taken_at: int | None
-    """When it was answered: UTC, ns; None while it waits."""
+    """When a session began with it, or it was given up: UTC, ns; None while it waits."""
     answer: str
-    """What became of it, for people."""
+    """What became of it, for people; empty until it is answered."""

@@ -338,14 +338,28 @@ class Store:
         with self._read() as connection:
             return _requests.read(connection, campaign, open_only)
 
-    def answer(self, request: int, text: str) -> None:
-        """Close a request (its number) with an answer. The first answer stays.
+    def take(self, request: int) -> bool:
+        """Begin with a request (its number), so that whoever asked does not give it up; False when somebody has before.
 
         Raises:
             JournalError: there is no such request.
         """
         with self._write() as connection:
-            _requests.answer(connection, request, text)
+            return _requests.take(connection, request)
+
+    def answer(self, request: int, text: str, *, untaken: bool = False) -> bool:
+        """Close a request (its number) with an answer. The first answer stays: then, False.
+
+        Args:
+            request: its number.
+            text: the answer.
+            untaken: only if no session has begun with it; otherwise nothing changes, and False.
+
+        Raises:
+            JournalError: there is no such request, or the text is empty.
+        """
+        with self._write() as connection:
+            return _requests.answer(connection, request, text, untaken)
 
     def verify(self, campaign: str | None = None) -> list[Damage]:
         """Recompute every hash and compare everything with everything; empty when all is as it was written."""

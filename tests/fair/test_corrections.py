@@ -124,6 +124,41 @@ def test_a_session_that_does_not_answer(store: Store, journal: Any) -> None:
     assert put_on_record(store, journal.id, said).kind == kinds.TRIAL_ANNOTATED
 
 
+def _taken_up(store: Store, campaign: str, ready: threading.Event, done: threading.Event, *, late: float) -> None:
+    """A session that begins with a request at once, and puts it on record late, or never."""
+    with store.writer(campaign) as writer:
+        ready.set()
+        while not (asked := store.requests(campaign)):
+            done.wait(0.01)
+        assert store.take(asked[0].id)
+        if late < 10:
+            done.wait(late)
+            writer.submit_all(asked_entries(store.state(campaign), asked[0].body))[-1].result()
+            store.answer(asked[0].id, "recorded")
+        done.wait(10)
+
+
+@pytest.mark.parametrize("late", [1.0, 99.0])
+def test_what_a_session_has_begun_with_is_not_given_up(store: Store, journal: Any, late: float) -> None:
+    """When time is up it is waited for as long again; then nobody is told that nothing is on record."""
+    said = annotation(journal.state, 1, "hana", "slowly")
+    ready, done = threading.Event(), threading.Event()
+    options = {"late": late}
+    thread = threading.Thread(target=_taken_up, args=(store, journal.id, ready, done), kwargs=options)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        if late < 10:
+            assert put_on_record(store, journal.id, said, wait=0.7).body == said[1]
+        else:
+            with pytest.raises(NotAnswered, match=r"has begun to put it on record.*look \(`sdl show silver`\)"):
+                put_on_record(store, journal.id, said, wait=0.7)
+    finally:
+        done.set()
+        thread.join()
+    assert len(store.state(journal.id).trials[1].notes) == (late < 10)
+
+
 def test_a_session_writes_nothing_else(journal: Any) -> None:
     """A request for any other kind of entry, or about a trial that is not there, is refused."""
     observed = {"kind": kinds.TRIAL_OBSERVED, "body": {"trial": 1, "outcomes": {}}}

@@ -44,6 +44,28 @@ def test_the_first_answer_stays(store: Store) -> None:
     assert store.requests("c1", open_only=False) == once
 
 
+def test_a_request_is_begun_with_or_given_up(store: Store) -> None:
+    """Never both: whoever comes second is told so. One that was begun with is open until it is answered."""
+    first, second = store.request("c1", "entry", BODY), store.request("c1", "entry", BODY)
+    assert store.take(first)
+    assert not store.take(first)
+    assert not store.answer(first, "given up", untaken=True)
+    assert [(r.id, r.taken_at is None) for r in store.requests("c1")] == [(first, False), (second, True)]
+    assert store.answer(second, "given up", untaken=True)
+    assert not store.take(second)
+    assert not store.answer(second, "recorded")
+    begun = store.requests("c1")[0].taken_at
+    assert store.answer(first, "recorded")
+    assert [(r.taken_at == begun, r.answer) for r in store.requests("c1", open_only=False)] == [
+        (True, "recorded"), (False, "given up"),
+    ]  # fmt: skip
+    for call in (store.take, lambda number: store.answer(number, "x")):
+        with pytest.raises(JournalError, match="there is no request 77"):
+            call(77)
+    with pytest.raises(JournalError, match="an answer needs a text"):
+        store.answer(first, "")
+
+
 def test_requests_belong_to_a_campaign(store: Store) -> None:
     """A campaign's session sees what is asked of it alone; one that does not exist is asked nothing."""
     store.create("c2", "gold")
@@ -52,7 +74,7 @@ def test_requests_belong_to_a_campaign(store: Store) -> None:
     with pytest.raises(JournalError, match="there is no campaign 'c3'"):
         store.request("c3", "resolve", BODY)
     with pytest.raises(JournalError, match="there is no request 77"):
-        store.answer(77, "")
+        store.answer(77, "no")
     with pytest.raises(JournalError, match="has no form in JSON"):
         store.request("c2", "resolve", {"x": object()})
     assert len(store.requests("c2")) == 1
@@ -66,7 +88,7 @@ def test_a_store_without_the_table(place: str | Path) -> None:
             writer.append("a kind", {})
         assert store.requests("c1") == []
         with pytest.raises(JournalError, match="there is no request 1"):
-            store.answer(1, "")
+            store.answer(1, "no")
         with pytest.raises((sqlite3.OperationalError, psycopg.errors.UndefinedTable)):
             rows(place, "SELECT * FROM requests")
         assert store.verify() == []
