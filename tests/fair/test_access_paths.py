@@ -348,8 +348,8 @@ def test_every_method_of_a_store_is_made_for_others_or_refused(path: Path) -> No
 def _call(store: Store, name: str, path: Path) -> object:
     """Do what a method does, with arguments that it takes."""
     arguments: dict[str, tuple[Any, ...]] = {
-        "create": ("x", "x"), "writer": (CASES[0].id,), "request": (CASES[0].id, "entry", {}), "answer": (1, ""), "take": (1,),
-        "backup": (path.with_name("copy.db"),), "merge": (store,), "query": ("",),
+        "create": ("x", "x"), "writer": (CASES[0].id,), "request": (CASES[0].id, "entry", {}), "answer": (1, ""),
+        "take": (1,), "backup": (path.with_name("copy.db"),), "merge": (store,), "query": ("",),
     }  # fmt: skip
     found = getattr(store, name)
     return found(*arguments.get(name, ())) if callable(found) else found
