@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-thin-film test lint bench chaos wheel clean
+.PHONY: help setup demo demo-thin-film test lint bench chaos peers wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ bench: setup ## the benchmarks, each a table with the machine
 chaos: setup ## kill campaigns at fault points, and judge what became of them (an hour); CHAOS="--lab thin-film"
 	@set -e; export PYTHONPATH=tests; if [ -n "$(CHAOS)" ]; then $(BIN)/python -m chaos $(CHAOS); else \
 	    $(BIN)/python -m chaos; $(BIN)/python -m chaos --lab thin-film --doubles 60 --out build/chaos-film.json; fi
+
+peers: setup ## hold each peer's planner to all of the planners' contract (minutes)
+	@SDL_PEERS=full $(BIN)/pytest -q --timeout 3600 tests/planners/test_adapters.py -k contract --durations=0
 
 wheel: setup ## build dist/*.whl
 	@rm -rf build dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from sdl.model import Exhausted, InputError, MissingExtra, Outcome, Problem, Trial, TrialStatus
 from sdl.planners.random import RandomPlanner
-from sdl.testing.planner import problems, response
+from sdl.testing.planner import check_planner, problems, response
 
 PEERS = {"optuna": "optuna", "physbo": "physbo", "nimo": "nimo", "baybe": "baybe", "ax": "ax", "blop": "blop"}
 KITS = problems()
@@ -52,9 +53,6 @@ def _ask(planner: Any, problem: Problem, n: int = 1, seed: int = 5, count: int =
 
 
 CASES = [
-    ("optuna", "mixed"),
-    ("optuna", "mixture"),
-    ("optuna", "several objectives"),
     ("physbo", "pool"),
     ("nimo", "pool"),
     ("baybe", "pool"),
@@ -70,6 +68,14 @@ CASES = [
 def test_a_peer_proposes(name: str, kind: str) -> None:
     """With observed, failed, infeasible and running trials a peer itself chooses a valid, free point."""
     _ask(_planner(name), KITS[kind])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PEERS if os.environ.get("SDL_PEERS") == "full" else ["optuna"])
+def test_a_peer_keeps_the_contract(name: str) -> None:
+    """All of the conformance kit; `make peers` runs it for every peer, some of which need minutes."""
+    refuses = () if name in ("ax", "blop") else ("outcome constraint",)
+    assert check_planner(_planner(name), seeds=(0, 1), refuses=refuses, seconds=300).ok
 
 
 @pytest.mark.parametrize("name", ["optuna", "baybe"])

@@ -14,6 +14,7 @@ from sdl.campaign.amendment import amendments
 from sdl.campaign.files import LoadedCampaign, load_campaign
 from sdl.campaign.inventory import today
 from sdl.campaign.labbook import LabBook
+from sdl.campaign.prior import with_prior
 from sdl.campaign.rehearsal.experience import Experience, gather
 from sdl.campaign.rehearsal.pool import rehearse_all
 from sdl.campaign.rehearsal.quote import Quote, StationQuote, StockQuote, TargetQuote, chance, interval
@@ -23,7 +24,7 @@ from sdl.campaign.rehearsal.timing import Timeline
 from sdl.campaign.rules import ended
 from sdl.journal import Store
 from sdl.journal.state import CampaignState
-from sdl.model import FileFault, InputError, SdlError, TrialStatus
+from sdl.model import FileFault, InputError, SdlError, Source, TrialStatus
 
 __all__ = ["DRAWS", "Ground", "ground_of", "make_quote", "quote_of"]
 
@@ -44,6 +45,8 @@ class Ground:
     experience: Experience
     free: Mapping[str, float]
     """Item of the stock → amount that can be set aside now."""
+    sources: tuple[Source, ...] | None = None
+    """Prior knowledge that the campaign has from earlier ones; None where it has none of those."""
 
 
 def make_quote(
@@ -83,7 +86,8 @@ def make_quote(
     past = past_of(base.state) if base.state is not None else {}
     each = max(_LEAST_DRAWS, math.ceil(draws / runs))
     known = {"timed": [asdict(t) for t in base.experience.timed], "tried": [asdict(t) for t in base.experience.tried]}
-    orders = [Order(str(path), dict(settings), run, seed, past, target, known, each) for run in range(runs)]
+    sources = None if base.sources is None else [source.model_dump(mode="json") for source in base.sources]
+    orders = [Order(str(path), dict(settings), run, seed, past, target, known, each, sources) for run in range(runs)]
     results = rehearse_all(orders, workers, done)
     return quote_of(loaded, base, results, target=target, seed=seed, draws=each), base
 
@@ -92,6 +96,7 @@ def ground_of(store: Store, loaded: LoadedCampaign) -> Ground:
     """What a store says about a campaign, and about its lab.
 
     Raises:
+        InputError: a campaign that this one learns from is not there, or of no use.
         StoreError: the store cannot be read.
     """
     heads = [head for head in store.campaigns() if head.name == loaded.spec.name]
@@ -100,7 +105,9 @@ def ground_of(store: Store, loaded: LoadedCampaign) -> Ground:
     inventory = LabBook(store, spec.name).refresh().inventory(spec.stock)
     free = {item: inventory.free(item, today()) for item in spec.stock}
     begun = state if state is not None and state.spec is not None else None
-    return Ground(heads[-1].id if heads else "", begun, gather(store, loaded), free)
+    informed = with_prior(loaded, store, begun)
+    sources = None if informed is loaded else informed.spec.problem.sources
+    return Ground(heads[-1].id if heads else "", begun, gather(store, loaded), free, sources)
 
 
 def _check_simulation(loaded: LoadedCampaign) -> None:

@@ -24,7 +24,7 @@ from sdl.campaign.scheduling.problem import Lab, PlaceNow, StationNow
 from sdl.campaign.seeds import derive_seed
 from sdl.journal import Store, kinds
 from sdl.journal.state import CampaignState
-from sdl.model import TrialStatus
+from sdl.model import Source, TrialStatus
 
 __all__ = ["Order", "PartResult", "Result", "lab_of", "past_of", "rehearse_once", "rules_of"]
 
@@ -49,6 +49,8 @@ class Order:
     experience: Mapping[str, Any]
     draws: int
     """How often its times are drawn."""
+    sources: Sequence[Mapping[str, Any]] | None = None
+    """What the planner knows from the lab's record, as `Source` has it; None where the campaign's file says it all."""
     folder: str = ""
     """Where to put its store; empty for the usual place."""
 
@@ -133,6 +135,8 @@ def rehearse_once(order: Order) -> Result:
     """
     seed = derive_seed(order.seed, "rehearse", order.run)
     loaded = _seeded(load_campaign(order.campaign, order.settings, seed=seed), seed)
+    if order.sources is not None:
+        loaded = _informed(loaded, [Source.model_validate(source) for source in order.sources])
     folder = Path(tempfile.mkdtemp(prefix="sdl-rehearsal-", dir=order.folder or None))
     try:
         store = folder / "rehearsal.db"
@@ -166,6 +170,12 @@ def _seeded(loaded: LoadedCampaign, seed: int) -> LoadedCampaign:
     simulation = simulation.model_copy(update={"seed": derive_seed(seed, "simulation") % 2**31})
     spec = loaded.lab.spec.model_copy(update={"simulation": simulation})
     return replace(loaded, lab=replace(loaded.lab, spec=spec))
+
+
+def _informed(loaded: LoadedCampaign, sources: Sequence[Source]) -> LoadedCampaign:
+    """With prior knowledge that was read from the lab's record, which the rehearsal's own store does not have."""
+    problem = loaded.spec.problem.model_copy(update={"sources": tuple(sources)})
+    return replace(loaded, spec=loaded.spec.model_copy(update={"learn_from": (), "problem": problem}))
 
 
 def _prepare(path: Path, loaded: LoadedCampaign, past: Mapping[str, Any]) -> None:

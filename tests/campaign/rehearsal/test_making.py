@@ -106,6 +106,21 @@ def test_it_learns_from_real_campaigns(tmp_path: Path) -> None:
     assert quote.attempts == 24
 
 
+def test_it_knows_what_the_campaign_will_know(tmp_path: Path) -> None:
+    """Earlier campaigns of the store are told to the planner of a rehearsal, which then begins where they promise most."""
+    first = bakery(tmp_path, trials=8, name="first")
+    _receive(first, 100.0)
+    _run(first)
+    path = bakery(tmp_path, trials=1, in_flight=1)
+    edit(path, lambda data: data.update(planner="bayes", learn_from=[{"campaign": "first"}]))
+    told = _quoted(path, target="z > 9 MS/m", runs=3)
+    assert told.target is not None
+    assert told.target.chance.share == 1.0
+    edit(path, lambda data: data.update(learn_from=[{"campaign": "frist"}]))
+    with pytest.raises(InputError, match="learn_from campaign 'frist'"):
+        _quoted(path, target="z > 9 MS/m", runs=1)
+
+
 def test_stock_that_runs_out_is_foretold(tmp_path: Path) -> None:
     """Flour for six and a half trials of ten: the quote says trial 7, and there the campaign pauses."""
     path = bakery(tmp_path)
