@@ -107,7 +107,7 @@ def test_it_learns_from_real_campaigns(tmp_path: Path) -> None:
 
 
 def test_it_knows_what_the_campaign_will_know(tmp_path: Path) -> None:
-    """Earlier campaigns of the store are told to the planner of a rehearsal, which then begins where they promise most."""
+    """Earlier campaigns of the store are told to the planner of a rehearsal, which begins where they promise most."""
     first = bakery(tmp_path, trials=8, name="first")
     _receive(first, 100.0)
     _run(first)
