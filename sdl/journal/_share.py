@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -89,6 +89,8 @@ class Shares:
 
     def damage(self, here: Callable[[Share], list[Damage]]) -> Iterator[Damage]:
         """All damage, in the order of campaigns; `here` does a share in this process, where no other did."""
+        while wait(self._done, timeout=0.2).not_done:
+            pass  # a signal that comes as this thread is about to wait is seen when the wait ends
         found = [damage for done in self._done for damage in done.result()]
         for share in [*self._undone, *self._todo]:
             found += here(share)
