@@ -34,7 +34,7 @@ async def test_a_fault_is_clear_bounded_and_passes(rig: Rig, kind: str) -> None:
     start = time.monotonic()
     with pytest.raises(Fault, match=f"heater: {rig.address}: .*({MESSAGES[kind]})"):
         await rig.heater.temperature.get_value()
-    assert time.monotonic() - start < 2 * TIMEOUT + 0.2
+    assert time.monotonic() - start < 2 * TIMEOUT + 1
     rig.faults.clear()
     await rig.heater.set(40.0)
     assert await rig.heater.temperature.get_value() == pytest.approx(40.0, abs=1)

@@ -100,7 +100,7 @@ async def test_stopping_does_not_wait_for_the_next_look(success: bool) -> None:
     begin = time.monotonic()
     await watched.heater.stop(success=success)
     (result,) = await asyncio.gather(status, return_exceptions=True)
-    assert time.monotonic() - begin < 0.5
+    assert time.monotonic() - begin < 5
     assert (result is None) is success
     assert success or isinstance(result, Fault)
     assert watched.server.loop.target == 300.0

@@ -292,7 +292,7 @@ async def test_two_stations_at_once() -> None:
         documents: dict[str, Documents] = {"a": [], "b": []}
 
         def plan(station: Station) -> Iterator[Any]:
-            yield from bps.sleep(0.5)
+            yield from bps.sleep(1.0)
             yield from reading(station.devices["detector"])
 
         def take(station: Station) -> Callable[[str, dict[str, Any]], None]:
@@ -300,7 +300,7 @@ async def test_two_stations_at_once() -> None:
 
         begun = time.monotonic()
         await asyncio.gather(*(s.run(plan(s), take(s), {"who": s.name}) for s in (first, second)))
-        assert time.monotonic() - begun < 0.95
+        assert time.monotonic() - begun < 1.9
         for name, got in documents.items():
             assert [doc["who"] for kind, doc in got if kind == "start"] == [name]
             assert len(got) == 4

@@ -347,7 +347,7 @@ def test_the_silent_hold_up_nobody(instrument: Callable[..., Instrument]) -> Non
     assert results["gone"].message == "cannot be reached (Connection refused)"
     seconds = results["good"].seconds
     assert seconds is not None
-    assert seconds < 0.5
+    assert seconds < 1
 
 
 def test_an_instrument_on_two_cards_is_told_once(instrument: Callable[..., Instrument]) -> None:

@@ -122,7 +122,7 @@ async def test_what_a_lost_worker_cannot_do(workers: Start, coordinators: Make, 
     receipt = await station.receipt(action)
     assert receipt.verdict is Verdict.UNKNOWN
     assert "does not answer" in receipt.text
-    assert time.monotonic() - at < 0.5
+    assert time.monotonic() - at < 1.5
 
 
 async def test_an_order_waits_for_the_worker(workers: Start, coordinators: Make, lab: Path) -> None:
