@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import get_context
@@ -15,6 +15,7 @@ from sdl.bench.entrants import Entrant
 from sdl.bench.search import Found, Job, fingerprint, run_job
 from sdl.bench.timing import Timing, time_proposals
 from sdl.model import InputError, MissingExtra
+from sdl.waiting import as_they_end
 
 __all__ = ["PARTS", "run_all", "time_all"]
 
@@ -114,12 +115,8 @@ def _in_processes(jobs: Mapping[int, Job], workers: int) -> Iterator[tuple[int, 
     with _one_thread(), ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as executor:
         try:
             futures = {executor.submit(run_job, job): position for position, job in jobs.items()}
-            left = set(futures)
-            while left:
-                # A signal that comes as this thread is about to wait is seen when the wait ends.
-                done, left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield futures[future], future.result()
+            for future in as_they_end(futures):
+                yield futures[future], future.result()
         except BaseException:
             # What is under way ends; what has not begun never does, so Ctrl-C does not wait for the whole benchmark.
             executor.shutdown(wait=False, cancel_futures=True)

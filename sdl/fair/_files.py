@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sdl.journal._filesystem import sync
 from sdl.model import InputError, MissingExtra
 
 __all__ = ["need", "replacing", "write_text"]
@@ -44,8 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise InputError(f"cannot write {path}: {error.strerror}: {path.parent}") from error
     try:
         yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
+        sync(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

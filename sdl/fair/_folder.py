@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from sdl.journal._filesystem import sync
 from sdl.model import InputError
 
 __all__ = ["new_folder", "refuse_if_there"]
@@ -51,7 +52,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         _to_disk(part)
         part.rename(out)
         with suppress(OSError):  # it is there; the name alone may be lost with the power
-            _sync(out.parent)
+            sync(out.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot write the release {out}: {reason}; nothing of it was left there") from error
@@ -65,16 +66,8 @@ def _to_disk(folder: Path) -> None:
     """Have every file, and the lists of files, on the disk: a name must not come to be there before its contents."""
     for where, _, names in os.walk(folder, topdown=False):
         for name in names:
-            _sync(Path(where, name))
-        _sync(Path(where))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync(Path(where, name))
+        sync(Path(where))
 
 
 def _lock(folder: Path, *, wait: bool = False) -> int:

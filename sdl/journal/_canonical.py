@@ -18,11 +18,20 @@ import orjson
 from sdl.journal._errors import JournalError
 from sdl.model import JSON
 
-__all__ = ["canonical", "normalise"]
+__all__ = ["canonical", "is_canonical", "normalise"]
 
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _LEAST, _GREATEST = -(2**63), 2**64 - 1
 _DEPTH = 100
+
+
+def is_canonical(text: str) -> bool:
+    """Whether a text is canonical JSON.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS) == text.encode()
 
 
 def canonical(value: Any) -> str:

@@ -14,8 +14,8 @@ import orjson
 import sqlalchemy as sa
 
 from sdl.journal import _first_chains
+from sdl.journal._canonical import is_canonical
 from sdl.journal._entry import GENESIS, digest
-from sdl.journal._forms import canonical
 from sdl.journal._layout import FIRST, PACKED, Fills, fills_of, gaps_in, layout_in, number_of
 from sdl.journal._rows import Damage
 from sdl.journal._schema import PLACES, heads, packed
@@ -131,7 +131,7 @@ class _Chain:
                 raw = f"[{values}]".replace("\n", ",").encode()
                 found = orjson.loads(raw)
                 return len(found) == gaps and orjson.dumps(found, option=orjson.OPT_SORT_KEYS) == raw
-            return canonical(body)
+            return is_canonical(body)
         except (ValueError, TypeError, KeyError):
             return False
 
@@ -181,7 +181,7 @@ class _Chain:
             body = self._fills[form][1](values)
             if previous is not None and self._gives(row, previous) != own.hex():
                 return "its contents do not give its hash: something in it was changed"
-            if not canonical(body):
+            if not is_canonical(body):
                 return "its body is not canonical JSON, so no release of sdl wrote it"
         except (ValueError, TypeError) as error:
             return f"it cannot be read: {error}"

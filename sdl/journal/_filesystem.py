@@ -1,4 +1,4 @@
-"""Where a store's file lies, and whether a database can work there."""
+"""Where a store's file lies, whether a database can work there, and what is on the disk for certain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sdl.journal._errors import StoreError
 
-__all__ = ["check_place", "filesystem_of"]
+__all__ = ["check_place", "filesystem_of", "sync"]
 
 _NETWORK = {
     "9p2000.L", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs2",
@@ -62,3 +62,12 @@ def _mounts() -> str:
         return Path("/proc/mounts").read_text(errors="replace")
     except OSError:
         return ""
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the list of files of a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
 import sqlalchemy as sa
 
+from sdl.journal._canonical import is_canonical
 from sdl.journal._entry import GENESIS, digest, hasher
 from sdl.journal._layout import Line
 from sdl.journal._rows import Damage
@@ -71,8 +71,7 @@ def _sound(row: Line, expected: int, previous: str | None, gives: Callable[[Line
     if type(seq) is not int or seq != expected or prev_hash != previous or not gives(row):
         return False
     try:
-        raw = body.encode()
-        return bool(orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS) == raw)
+        return is_canonical(body)
     except ValueError:
         return False
 
@@ -97,7 +96,7 @@ def _fault(row: _Row) -> str:
     try:
         if digest(row.prev_hash, row.campaign, row.seq, row.at, row.kind, row.body) != row.hash:
             return "its contents do not give its hash: something in it was changed"
-        if orjson.dumps(orjson.loads(row.body), option=orjson.OPT_SORT_KEYS) != row.body.encode():
+        if not is_canonical(row.body):
             return "its body is not canonical JSON, so no release of sdl wrote it"
     except (ValueError, TypeError) as error:
         return f"it cannot be read: {error}"

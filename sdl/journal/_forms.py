@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-import orjson
+from sdl.journal._canonical import is_canonical
 
-__all__ = ["Form", "Packer", "canonical", "filler", "gaps_of", "whole"]
+__all__ = ["Form", "Packer", "filler", "gaps_of", "whole"]
 
 _VALUE: Final = re.compile(r'(?<=[:\[,])(-?\d[\d.eE+,-]*(?<=\d)|"[^"\\\d]*\d[^"\\]*")(?=[,\]}])')
 _LONGEST: Final = 65_536
@@ -49,15 +49,10 @@ def filler(pieces: str) -> Callable[[str], str]:
     return fill
 
 
-def canonical(body: str) -> bool:
-    """Whether a body is canonical JSON. Raises ValueError where it is no JSON."""
-    return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS) == body.encode()
-
-
 def gaps_of(pieces: str) -> int:
     """How many values a form takes, if with a value in each gap it is canonical JSON, or else 0."""
     try:
-        return pieces.count("\n") if canonical(pieces.replace("\n", "0")) else 0
+        return pieces.count("\n") if is_canonical(pieces.replace("\n", "0")) else 0
     except ValueError:
         return 0
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -24,6 +24,7 @@ from sdl.journal._database import Database, database_of
 from sdl.journal._errors import JournalError
 from sdl.journal._rows import Damage
 from sdl.journal._views import changed
+from sdl.waiting import as_they_end
 
 __all__ = ["Share", "Shares"]
 
@@ -89,9 +90,7 @@ class Shares:
 
     def damage(self, here: Callable[[Share], list[Damage]]) -> Iterator[Damage]:
         """All damage, in the order of campaigns; `here` does a share in this process, where no other did."""
-        while wait(self._done, timeout=0.2).not_done:
-            pass  # a signal that comes as this thread is about to wait is seen when the wait ends
-        found = [damage for done in self._done for damage in done.result()]
+        found = [damage for done in as_they_end(self._done) for damage in done.result()]
         for share in [*self._undone, *self._todo]:
             found += here(share)
         self._todo.clear()

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from sdl.journal._database import Database
 from sdl.journal._errors import StoreError
-from sdl.journal._filesystem import check_place
+from sdl.journal._filesystem import check_place, sync
 from sdl.journal._schema import format_in, lay_out, refuse_other_format, view_of
 from sdl.journal._wal import check_log
 
@@ -235,17 +235,12 @@ def _lay_out(draft: Path) -> None:
 
 def publish(draft: Path, path: Path) -> bool:
     """Give a complete file its name, on the disk when this returns; False where the name is taken already."""
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(draft)
     try:
         os.link(draft, path)
     except FileExistsError:
         return False
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
     return True
 
 

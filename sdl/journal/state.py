@@ -414,7 +414,8 @@ def fold(state: CampaignState, entry: Entry) -> CampaignState:
 def fold_all(campaign: str, entries: Iterable[Entry]) -> CampaignState:
     """The state after all entries of a campaign, from the first."""
     with no_collecting():
-        return copied_as(CampaignState, reduce(fold, entries, cast(CampaignState, _Draft(id=campaign, trials={}))))
+        draft: CampaignState = _Draft(id=campaign, trials={})
+        return copied_as(CampaignState, reduce(fold, entries, draft))
 
 
 def best_trial(state: CampaignState) -> TrialState | None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from support.postgres import execute, rows
 
 from sdl.journal import Damage, Store, StoreError
-from sdl.journal._forms import canonical, filler
+from sdl.journal._canonical import is_canonical
+from sdl.journal._forms import filler
 from sdl.journal._schema import PLACES
 
 _C1 = PLACES
@@ -263,7 +264,7 @@ def test_a_forged_body_is_canonical_or_found(packed_chain: Path, tmp_path: Path,
         database.execute("UPDATE packed SET body=?, hash=? WHERE place=?", ["\n".join(lines), own, place])
         database.execute("UPDATE heads SET hash=?", [forged])
     try:
-        written = canonical(body)
+        written = is_canonical(body)
     except ValueError:
         written = False
     found = _findings(path)

@@ -11,20 +11,19 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import orjson
 
 from sdl.campaign.rehearsal.runs import Order, Result
 from sdl.model import FileFault, InputError, SdlError
+from sdl.waiting import as_they_end
 
 __all__ = ["rehearse_all"]
 
 _LAST_WORDS = 2000
 """Characters of a process's standard error that are worth repeating."""
-_MOMENT = 0.2
-"""Wall seconds until a signal is looked for."""
 _ROOM = 2**30
 """Bytes that have to be free in memory for the stores of rehearsals."""
 
@@ -74,11 +73,7 @@ def _all(orders: Sequence[Order], workers: int, done: Callable[[int], None]) -> 
 
     with ThreadPoolExecutor(workers, thread_name_prefix="rehearsal") as pool:
         try:  # from the first thread on: a Ctrl-C that comes between two of them ends both
-            futures = [pool.submit(work) for _ in range(workers)]
-            # A signal that comes as this thread is about to wait is seen when the wait ends: so it waits for moments.
-            while wait(futures, timeout=_MOMENT, return_when=FIRST_EXCEPTION).not_done and not _failed(futures):
-                pass
-            for future in futures:
+            for future in as_they_end([pool.submit(work) for _ in range(workers)]):
                 future.result()
         except BaseException:
             stop.set()
@@ -86,10 +81,6 @@ def _all(orders: Sequence[Order], workers: int, done: Callable[[int], None]) -> 
                 process.kill()
             raise
     return [results[index] for index in range(len(orders))]
-
-
-def _failed(futures: Sequence[Future[None]]) -> bool:
-    return any(future.done() and future.exception() is not None for future in futures)
 
 
 class _Process:
